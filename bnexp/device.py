@@ -1,0 +1,34 @@
+"""Which device a run uses."""
+
+import tensorflow as tf
+
+from bnexp.errors import UserError
+
+
+def choose_device(wanted: str) -> tuple[str, str]:
+    """Chooses the device and sets TensorFlow up for it.
+
+    Args:
+        wanted: `"auto"` (a GPU if there is one), `"cpu"` or `"gpu"`.
+
+    Returns:
+        TensorFlow's name of the device, and a line that says what was chosen and why.
+
+    Raises:
+        UserError: a GPU is wanted and TensorFlow sees none.
+    """
+    # the same seed gives the same bits, on a GPU too; and its float32 is float32, not TF32
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    gpus = tf.config.list_physical_devices("GPU") if wanted != "cpu" else []
+    if gpus:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unnamed")
+        return "/GPU:0", f"GPU: {name}"
+    if wanted == "gpu":
+        raise UserError(
+            "device=gpu: TensorFlow sees no GPU. Install CUDA with pip install -e '.[cuda]' and check the driver with "
+            "nvidia-smi, or take device=auto or device=cpu."
+        )
+    return "/CPU:0", "CPU, as asked" if wanted == "cpu" else "CPU: TensorFlow sees no GPU"

@@ -1,0 +1,143 @@
+"""The fast way: the same graph as a wrapped function, its prunings called from loops inside the runtime.
+
+`tf.compat.v1.wrap_function` keeps a graph's semantics (collections, and only ancestors of a fetch run), and a pruning of it
+can be called from a `tf.function`. A whole training run is then one call, with batches gathered in the graph.
+
+Three ways to loop, by what was measured:
+  * `whole`: the loop itself is compiled by XLA. Dense networks: two to three times the rate of Session.run.
+  * `step`: an ordinary serial loop over compiled steps. Convolutions on a CPU, which XLA runs badly inside its own loops.
+  * `parallel`: an ordinary loop whose iterations overlap. Convolutions at inference, where nothing is written.
+
+Iterations of an ordinary loop overlap by default and nothing orders one step's writes before the next step's reads: wherever
+a variable is written the loop is serial.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+# private, and without a public twin: the gradient of a tf.cond compiles only where the graph was built in an XLA context
+from tensorflow.python.ops import control_flow_ops
+
+from bnexp.ancestry import ancestor_types, is_write
+from bnexp.engine import Build, by_name
+from bnexp.graph import Graph, Pruning
+
+v1 = tf.compat.v1
+
+Loop = Literal["whole", "step", "parallel"]
+
+# iterations that may overlap where nothing is written; measured best on two cores
+PARALLEL_ITERATIONS = 10
+
+
+class CompiledEngine:
+    """Runs prunings from compiled loops."""
+
+    def __init__(self, build: Build, *, device: str) -> None:
+        graphs: list[Graph] = []
+
+        def traced() -> list[tf.Tensor]:
+            context = control_flow_ops.XLAControlFlowContext()
+            context.Enter()
+            try:
+                graphs.append(build())
+            finally:
+                context.Exit()
+            return []
+
+        self._device = device
+        with tf.device(device):
+            self._wrapped = v1.wrap_function(traced, [])
+        self.graph = graphs[0]
+        self._variables, self._names = by_name(self._wrapped.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES))
+        self._arrays: dict[int, tuple[np.ndarray, tf.Tensor]] = {}
+
+    def program(self, pruning: Pruning, *, calls: int | None = None) -> "_CompiledProgram":
+        """Returns the pruning compiled into a loop of at most `calls` calls, or called directly where that is None."""
+        placeholders = [*pruning.feeds, *(flag for flag, _ in pruning.constants)]
+        call = self._wrapped.prune(placeholders, list(pruning.outputs.values()))
+        constants = [value for _, value in pruning.constants]
+        return _CompiledProgram(self, pruning, lambda *feeds: call(*feeds, *map(tf.constant, constants)), calls)
+
+    def name_of(self, variable: Any) -> str:
+        """Returns the name under which `state` and `assign` know a variable of the graph."""
+        return self._names[id(variable)]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns a copy of every variable, by name."""
+        return {name: variable.numpy() for name, variable in self._variables.items()}
+
+    def assign(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets variables by name; those not named keep their values."""
+        for name, value in values.items():
+            self._variables[name].assign(value)
+
+    def on_device(self, array: np.ndarray) -> tf.Tensor:
+        """Returns `array` as a tensor on the device; copied there once, however many programs read it."""
+        if id(array) not in self._arrays:
+            with tf.device(self._device):
+                # the array is kept beside its tensor, so that its id is not given to another one
+                self._arrays[id(array)] = array, tf.constant(array)
+        return self._arrays[id(array)][1]
+
+
+class _CompiledProgram:
+    def __init__(self, engine: CompiledEngine, pruning: Pruning, call: Callable[..., Any], calls: int | None) -> None:
+        self._engine, self._pruning, self._call, self._calls = engine, pruning, call, calls
+        if calls is not None:
+            self._loop = _make_loop(call, list(pruning.outputs.values()), _best_loop(pruning, engine._device))
+
+    def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+        tensors = [self._engine.on_device(array) for array in arrays]
+        with tf.device(self._engine._device):
+            if self._calls is None:
+                calls = [self._call(*(tf.gather(tensor, row) for tensor in tensors)) for row in rows]
+                stacked = [np.stack(column) for column in zip(*calls, strict=True)]
+            else:
+                chunks = [self._chunk(tensors, rows[i : i + self._calls]) for i in range(0, len(rows), self._calls)]
+                stacked = [np.concatenate(column) for column in zip(*chunks, strict=True)]
+        return dict(zip(self._pruning.outputs, stacked, strict=True))
+
+    def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray) -> list[np.ndarray]:
+        # padded to one length, so that a shorter last chunk does not compile the loop again
+        padded = np.concatenate([rows, np.zeros([self._calls - len(rows), rows.shape[1]], rows.dtype)])
+        stacked = self._loop(tensors, tf.constant(padded), tf.constant(len(rows)))
+        return [column.numpy()[: len(rows)] for column in stacked]
+
+
+def _best_loop(pruning: Pruning, device: str) -> Loop:
+    """Chooses how to loop over a pruning, by what its ancestors do."""
+    types = ancestor_types(pruning.outputs.values())
+    if "Conv2D" not in types or "GPU" in device:
+        return "whole"
+    return "step" if any(is_write(op_type) for op_type in types) else "parallel"
+
+
+def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loop) -> Callable[..., Any]:
+    step = tf.function(call, jit_compile=True) if loop == "step" else call
+
+    @tf.function(jit_compile=loop == "whole")
+    def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
+        length, batch = rows.shape
+        columns = [
+            # only a batch axis is unknown in the graph, and here it is known
+            tf.TensorArray(out.dtype, length, element_shape=[batch if size is None else size for size in out.shape])
+            for out in outputs
+        ]
+
+        def body(i: tf.Tensor, columns: Sequence[tf.TensorArray]) -> tuple[tf.Tensor, list[tf.TensorArray]]:
+            results = step(*(tf.gather(tensor, rows[i]) for tensor in tensors))
+            return i + 1, [column.write(i, result) for column, result in zip(columns, results, strict=True)]
+
+        _, columns = tf.while_loop(
+            lambda i, _: i < count,
+            body,
+            (tf.constant(0), columns),
+            parallel_iterations=PARALLEL_ITERATIONS if loop == "parallel" else 1,
+        )
+        return [column.stack() for column in columns]
+
+    return run

@@ -1,0 +1,173 @@
+"""Builds the TF1-style graph of a network with a variant, and names the parts of it that can be run alone.
+
+In such a graph only ancestors of what is fetched ever run. That is what the documents' mistakes are made of, and what a
+`Pruning` keeps: it names the tensors to feed and the tensors to fetch, and an engine runs exactly their ancestors.
+
+Every statistic is read *inside* the graph under a control dependency on what the pruning is for (ENGINE: a pruned function
+has no control outputs), so a pruning's outputs show the state after the call.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+
+from bnexp.network import Network
+from bnexp.variant import BatchNorm
+
+v1 = tf.compat.v1
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A part of a graph that can be run alone.
+
+    Attributes:
+        feeds: the placeholders a call feeds, in order, each with the batch on axis 0.
+        outputs: what a call returns, by name.
+        constants: the placeholder of the training flag and the value it gets in every call; empty with Python flags.
+    """
+
+    feeds: tuple[tf.Tensor, ...]
+    outputs: Mapping[str, tf.Tensor]
+    constants: tuple[tuple[tf.Tensor, bool], ...] = ()
+
+    def only(self, names: Iterable[str]) -> "Pruning":
+        """Returns the same pruning with fewer outputs, and so with fewer ancestors."""
+        return replace(self, outputs={name: self.outputs[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network with a variant, built once.
+
+    Attributes:
+        layers: the variant's layers by name, in the order in which data meets them.
+        layer_ranks: the rank of each layer's input: 2 after a dense layer, 4 after a convolution.
+        train: one training step; outputs `loss`, `accuracy` and, a layer, `<layer>/moving_mean`, `<layer>/moving_variance`
+            after the step and `<layer>/batch_mean`, `<layer>/batch_variance` (ddof 0) of its input, [channels] float32.
+        inference: outputs `outputs` [batch, ...] of the network in inference mode and each layer's moving statistics
+            after the call.
+        batch_mode: the network in training mode without a training step; outputs `outputs`.
+        batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its input
+            in training mode, float64.
+        inference_moments: the same in inference mode.
+    """
+
+    layers: Mapping[str, BatchNorm]
+    layer_ranks: Mapping[str, int]
+    train: Pruning
+    inference: Pruning
+    batch_mode: Pruning
+    batch_mode_moments: Pruning
+    inference_moments: Pruning
+
+
+@dataclass(frozen=True)
+class _Tower:
+    outputs: tf.Tensor
+    layer_inputs: Mapping[str, tf.Tensor]
+
+
+MakeLayer = Callable[[str], BatchNorm]
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def build_graph(
+    network: Network,
+    make_layer: MakeLayer,
+    optimizer: Any,
+    *,
+    example_shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
+    loss_of: Loss | None = None,
+) -> Graph:
+    """Builds the graph in the current tf.Graph or wrapped function.
+
+    Args:
+        network: builds one forward pass.
+        make_layer: makes the batch-norm layer of a given name.
+        optimizer: a tf.compat.v1.train optimizer.
+        example_shape: shape of one example, without the batch.
+        num_classes: number of the network's outputs.
+        seed: decides the initial weights.
+        loss_of: loss [] of outputs and labels; softmax cross-entropy by default.
+    """
+    inputs = v1.placeholder(tf.float32, [None, *example_shape], name="inputs")
+    labels = v1.placeholder(tf.int32, [None], name="labels")
+    layers: dict[str, BatchNorm] = {}
+
+    def tower(training: bool) -> _Tower:
+        layer_inputs = {}
+
+        def batch_norm(hidden: tf.Tensor, name: str) -> tf.Tensor:
+            if name not in layers:
+                layers[name] = make_layer(name)
+            layer = layers[name]
+            layer_inputs[name] = hidden
+            return layer(hidden, flag if layer.traits.flag == "tensor" else training)
+
+        return _Tower(network(inputs, batch_norm=batch_norm, num_classes=num_classes, seed=seed), layer_inputs)
+
+    flag = v1.placeholder(tf.bool, [], name="training")
+    in_training = tower(True)
+    loss = (loss_of or _cross_entropy)(in_training.outputs, labels)
+    train_op = type(next(iter(layers.values()))).train_op(optimizer, loss, list(layers.values()))
+    # after the train op: an ExponentialMovingAverage has no average to read before its apply
+    flags = {layer.traits.flag for layer in layers.values()}
+    in_inference = tower(False) if "python" in flags else in_training
+
+    def mode(training: bool) -> tuple[tuple[tf.Tensor, bool], ...]:
+        return ((flag, training),) if "tensor" in flags else ()
+
+    step = {"loss": tf.identity(loss), "accuracy": _accuracy(in_training.outputs, labels)}
+    for name, hidden in in_training.layer_inputs.items():
+        # the variant's own moments, written the same way: XLA and Grappler compute them once
+        step[f"{name}/batch_mean"], step[f"{name}/batch_variance"] = tf.nn.moments(hidden, _batch_axes(hidden))
+    step["outputs"] = tf.identity(in_training.outputs)
+    return Graph(
+        layers=layers,
+        layer_ranks={name: len(hidden.shape) for name, hidden in in_training.layer_inputs.items()},
+        train=Pruning((inputs, labels), step | _moving_after(train_op, layers), mode(training=True)),
+        inference=Pruning(
+            (inputs,),
+            {"outputs": in_inference.outputs} | _moving_after(in_inference.outputs, layers),
+            mode(training=False),
+        ),
+        batch_mode=Pruning((inputs,), {"outputs": in_training.outputs}, mode(training=True)),
+        batch_mode_moments=Pruning((inputs,), _input_moments(in_training), mode(training=True)),
+        inference_moments=Pruning((inputs,), _input_moments(in_inference), mode(training=False)),
+    )
+
+
+def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+
+
+def _accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, -1, output_type=tf.int32), labels), tf.float32))
+
+
+def _batch_axes(inputs: tf.Tensor) -> list[int]:
+    return list(range(len(inputs.shape) - 1))
+
+
+def _moving_after(op: Any, layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tensor]:
+    with tf.control_dependencies([op]):
+        return {
+            f"{name}/{statistic}": getattr(layer, statistic).read_value()
+            for name, layer in layers.items()
+            for statistic in ("moving_mean", "moving_variance")
+        }
+
+
+def _input_moments(tower: _Tower) -> dict[str, tf.Tensor]:
+    outputs = {}
+    for name, hidden in tower.layer_inputs.items():
+        # float64: with a mean of 1000 standard deviations float32 leaves the variance no digits
+        mean, variance = tf.nn.moments(tf.cast(hidden, tf.float64), _batch_axes(hidden))
+        count = tf.size(hidden, out_type=tf.int64) // hidden.shape[-1]
+        outputs |= {f"{name}/count": count, f"{name}/mean": mean, f"{name}/variance": variance}
+    return outputs

@@ -1,0 +1,151 @@
+"""A network with a variant, its variables and the few things the experiment does with them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnexp.engine import Engine, Program
+from bnexp.graph import Pruning
+from bnexp.moments import BatchMoments, Moments
+
+# below this many calls a compilation costs more than it saves
+WORTH_COMPILING = 100
+
+# the most calls in one compiled loop: bounds what the loop holds at once
+LONGEST_LOOP = 10_000
+
+RECORDED = ("moving_mean", "moving_variance", "batch_mean", "batch_variance")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What some training steps recorded.
+
+    Attributes:
+        losses: [steps] float32, each step's before its update.
+        accuracies: [steps] float32, on each step's batch.
+        statistics: by `<layer>/<statistic>`, [steps, channels] float32: `moving_mean` and `moving_variance` after each
+            step, `batch_mean` and `batch_variance` (ddof 0) of the layer's input in it.
+    """
+
+    losses: np.ndarray
+    accuracies: np.ndarray
+    statistics: Mapping[str, np.ndarray]
+
+
+class Model:
+    """Trains, predicts and measures, always the same graph."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._programs: dict[tuple[tuple[str, ...], tuple[bool, ...], int | None], Program] = {}
+        self.layers = tuple(engine.graph.layers)
+
+    def train(self, inputs: np.ndarray, labels: np.ndarray, rows: np.ndarray, *, calls: int | None) -> Steps:
+        """Runs one training step for each row of `rows` [steps, batch] int32, in order.
+
+        Args:
+            inputs: [examples, ...] float32.
+            labels: [examples] int32.
+            rows: the examples of each step.
+            calls: steps in one compiled loop; None calls step by step.
+        """
+        pruning = self._engine.graph.train
+        pruning = pruning.only(name for name in pruning.outputs if name != "outputs")
+        outputs = self._program(pruning, calls)([inputs, labels], rows)
+        return Steps(outputs.pop("loss"), outputs.pop("accuracy"), outputs)
+
+    def predict(self, inputs: np.ndarray, *, batch_size: int, batch_mode: bool = False) -> np.ndarray:
+        """Returns the network's outputs [examples, classes] float32, computed batch by batch in the examples' order.
+
+        In `batch_mode` the layers normalise with the batch they are given, as in training. Either way a variant that leaks
+        moves its statistics: wrap the call in `untouched`.
+        """
+        graph = self._engine.graph
+        pruning = graph.batch_mode if batch_mode else graph.inference.only(["outputs"])
+        parts = [self._run(pruning, inputs, rows)["outputs"] for rows in _batches(np.arange(len(inputs)), batch_size)]
+        return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
+
+    def input_moments(
+        self, inputs: np.ndarray, order: np.ndarray, *, batch_size: int, batch_mode: bool, layers: Sequence[str] = ()
+    ) -> dict[str, BatchMoments]:
+        """Measures each layer's input, batch by batch.
+
+        Args:
+            inputs: [examples, ...] float32.
+            order: [n] int, the examples to measure, in order; the last batch may be shorter.
+            batch_size: examples a batch.
+            batch_mode: whether the layers before normalise with the batch (as in training) or as at inference.
+            layers: those to measure; all by default.
+        """
+        graph = self._engine.graph
+        pruning = graph.batch_mode_moments if batch_mode else graph.inference_moments
+        layers = layers or self.layers
+        pruning = pruning.only(f"{layer}/{part}" for layer in layers for part in ("count", "mean", "variance"))
+        parts = [self._run(pruning, inputs, rows) for rows in _batches(order, batch_size)]
+
+        def column(name: str) -> np.ndarray:
+            return np.concatenate([part[name] for part in parts])
+
+        return {
+            layer: BatchMoments(
+                column(f"{layer}/count").astype(np.float64), column(f"{layer}/mean"), column(f"{layer}/variance")
+            )
+            for layer in layers
+        }
+
+    def moving_statistics(self) -> dict[str, Moments]:
+        """Returns each layer's moving mean and variance, [channels] float32, as inference would read them now."""
+        state = self.state()
+        return {
+            name: Moments(state[self._engine.name_of(layer.moving_mean)], state[self._engine.name_of(layer.moving_variance)])
+            for name, layer in self._engine.graph.layers.items()
+        }
+
+    def assign_moving_statistics(self, statistics: Mapping[str, Moments]) -> None:
+        """Sets the moving statistics of the layers named; rounds to float32."""
+        layers = self._engine.graph.layers
+        values = {}
+        for name, moments in statistics.items():
+            values[self._engine.name_of(layers[name].moving_mean)] = moments.mean.astype(np.float32)
+            values[self._engine.name_of(layers[name].moving_variance)] = moments.variance.astype(np.float32)
+        self._engine.assign(values)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns a copy of every variable: weights, moving statistics, optimizer slots."""
+        return self._engine.state()
+
+    def assign(self, state: Mapping[str, np.ndarray]) -> None:
+        """Sets every variable named in `state`."""
+        self._engine.assign(state)
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Puts every variable back to what it was, whatever the block did to it."""
+        before = self.state()
+        try:
+            yield
+        finally:
+            self.assign(before)
+
+    def _run(self, pruning: Pruning, inputs: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        calls = min(len(rows), LONGEST_LOOP) if len(rows) >= WORTH_COMPILING else None
+        return self._program(pruning, calls)([inputs], rows)
+
+    def _program(self, pruning: Pruning, calls: int | None) -> Program:
+        key = (tuple(tensor.name for tensor in pruning.outputs.values()), tuple(value for _, value in pruning.constants), calls)
+        if key not in self._programs:
+            self._programs[key] = self._engine.program(pruning, calls=calls)
+        return self._programs[key]
+
+
+def _batches(order: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Cuts `order` into one matrix [batches, batch_size] of full batches and, where examples are left, one shorter row."""
+    order = order.astype(np.int32)
+    full = len(order) // batch_size * batch_size
+    if full:
+        yield order[:full].reshape(-1, batch_size)
+    if full < len(order):
+        yield order[None, full:]

@@ -1,0 +1,72 @@
+"""The picture of a run: do the moving statistics sit where the population does?"""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+from bnexp.trajectory import Trajectories
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
+from matplotlib.axes import Axes  # noqa: E402
+
+# of all channels of a layer, those whose population mean stands at these percentiles
+SHOWN_PERCENTILES = (10, 50, 90)
+
+# more points than this are more than the picture has pixels
+MOST_POINTS = 600
+
+
+def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> None:
+    """Draws, a layer a row, moving mean and variance of three channels by step over their batches and their population.
+
+    Args:
+        trajectories: what the run recorded.
+        path: of the PNG.
+        title: says which run it is.
+    """
+    layers = trajectories.layers
+    figure, axes = plt.subplots(
+        len(layers), 2, figsize=(12, 1.2 + 2.5 * len(layers)), squeeze=False, sharex=True, layout="constrained"
+    )
+    for (mean_axes, variance_axes), layer in zip(axes, layers, strict=True):
+        _draw(mean_axes, trajectories, layer, "mean")
+        _draw(variance_axes, trajectories, layer, "variance")
+        variance_axes.set_yscale("log")
+    for bottom in axes[-1]:
+        bottom.set_xlabel("training step")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"{title}\nA line that stays on its circles is a moving statistic that inference can trust.")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def _draw(axes: Axes, trajectories: Trajectories, layer: str, statistic: str) -> None:
+    steps = trajectories.steps
+    thin = slice(None, None, max(1, len(steps) // MOST_POINTS))
+    moving = trajectories.arrays[f"{layer}/moving_{statistic}"]
+    batch = trajectories.arrays[f"{layer}/batch_{statistic}"]
+    marks = list(trajectories.populations)
+    population = np.array([getattr(moments[layer], statistic) for moments in trajectories.populations.values()])
+    last_means = list(trajectories.populations.values())[-1][layer].mean
+    order = np.argsort(last_means)
+    channels = [order[round(percentile / 100 * (len(order) - 1))] for percentile in SHOWN_PERCENTILES]
+    for number, channel in enumerate(dict.fromkeys(channels)):
+        colour = f"C{number}"
+        named = number == 0
+        axes.plot(
+            steps[thin], batch[thin, channel], ".", color=colour, markersize=2, alpha=0.25,
+            label="the batch of that step" if named else None,
+        )  # fmt: skip
+        axes.plot(
+            steps[thin], moving[thin, channel], "-", color=colour, linewidth=1.8,
+            label="moving statistic (what inference reads)" if named else None,
+        )  # fmt: skip
+        axes.plot(
+            marks, population[:, channel], "o", markeredgecolor=colour, markerfacecolor="white", markersize=6,
+            label="population with that step's weights" if named else None,
+        )  # fmt: skip
+    axes.set_title(f"{layer}: {statistic} of channels {', '.join(str(c) for c in dict.fromkeys(channels))}", fontsize=10)
+    axes.grid(alpha=0.2)

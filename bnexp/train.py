@@ -1,0 +1,81 @@
+"""Training, as a sequence of snapshots: it yields what it measured and knows nothing of who reads it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+from time import perf_counter
+
+import numpy as np
+
+from bnexp.dataset import Dataset, batch_indices
+from bnexp.model import WORTH_COMPILING, Model, Steps
+from bnexp.moments import Moments, pooled
+
+SNAPSHOTS = 20
+
+# examples on which the population is measured at a snapshot: error of a mean about 1/32 standard deviation
+POPULATION_SAMPLE = 1024
+
+# the most bytes of statistics recorded between two snapshots; wide or long runs take more snapshots instead
+SNAPSHOT_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What happened since the snapshot before, and where the moving statistics stand now.
+
+    Attributes:
+        step: training steps done.
+        steps: what each step since the last snapshot recorded.
+        population: of each layer's input with this moment's weights, in training mode, on a fixed sample of the training
+            set: what the moving statistics ought to be.
+        seconds: time the steps took, compilation included, measuring not.
+    """
+
+    step: int
+    steps: Steps
+    population: Mapping[str, Moments]
+    seconds: float
+
+
+def train(
+    model: Model, dataset: Dataset, *, batch_size: int, steps: int, seed: int, start: int = 0
+) -> Iterator[Snapshot]:
+    """Trains from step `start` to step `steps` and yields a snapshot about twenty times.
+
+    Args:
+        model: changed in place.
+        dataset: its training half is read.
+        batch_size: examples a step.
+        steps: the step to stop after.
+        seed: decides the order of the examples, together with the step alone.
+        start: steps done before; one of `snapshot_steps`.
+    """
+    examples = len(dataset.x_train)
+    sample = np.random.default_rng([seed, 1]).permutation(examples)[: max(POPULATION_SAMPLE, batch_size)]
+    marks = snapshot_steps(model, steps)
+    longest = max(np.diff([0, *marks]))
+    for begin, end in zip([0, *marks], marks, strict=False):
+        if end <= start:
+            continue
+        rows = batch_indices(examples, batch_size, start=begin, stop=end, seed=seed)
+        started = perf_counter()
+        recorded = model.train(
+            dataset.x_train, dataset.y_train, rows, calls=longest if steps >= WORTH_COMPILING else None
+        )
+        seconds = perf_counter() - started
+        yield Snapshot(end, recorded, measure_population(model, dataset.x_train, sample, batch_size), seconds)
+
+
+def snapshot_steps(model: Model, steps: int) -> list[int]:
+    """Returns the steps after which a snapshot is taken; the last is `steps`."""
+    recorded_bytes = sum(4 * 4 * moments.mean.size for moments in model.moving_statistics().values())
+    count = min(steps, max(SNAPSHOTS, ceil(steps * recorded_bytes / SNAPSHOT_BYTES)))
+    return [round(steps * (i + 1) / count) for i in range(count)]
+
+
+def measure_population(model: Model, inputs: np.ndarray, order: np.ndarray, batch_size: int) -> dict[str, Moments]:
+    """Measures the pooled moments of each layer's input in training mode, and leaves every variable as it was."""
+    with model.untouched():
+        batches = model.input_moments(inputs, order, batch_size=batch_size, batch_mode=True)
+    return {layer: pooled(moments) for layer, moments in batches.items()}

@@ -1,0 +1,65 @@
+"""Batch norm as inception-slim writes it: a collection of its own, run by the train op.
+
+    moving = decay * moving + (1 - decay) * batch
+
+The flag is a Python bool, so training and inference are two towers that share variables. Seed 1's version 3 is this layer
+with the two `add_to_collection` lines lost in copying: its updates are created and never run.
+
+Implementation details
+  1. The collection is slim's private `_update_ops_`, which `minimize` knows nothing of; inception's training script
+     gathers it and groups it with the gradient step, as `train_op` does here. Nothing orders the two, and nothing need:
+     the updates read the batch moments of the forward pass, not the weights.
+  2. slim's `assign_moving_average` call names no `zero_debias`. When the document was written there was none; since
+     TensorFlow 1.0 the same call would debias. This variant keeps the plain average of its time.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from bnexp.variant import Traits
+
+v1 = tf.compat.v1
+
+UPDATE_OPS_COLLECTION = "_update_ops_"
+
+
+class BatchNorm:
+    """An inception-slim layer; its updates wait in slim's own collection."""
+
+    traits = Traits(flag="python", attachment="own_collection", document="seed 1, version 3, as slim itself has it")
+
+    def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
+        self.name, self.decay, self.epsilon = name, decay, epsilon
+
+    def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Builds the training tower (`training=True`, first) or the inference tower (`False`) of this layer."""
+        channels = inputs.shape[-1]
+        with v1.variable_scope(self.name, reuse=not training):
+            gamma = v1.get_variable("gamma", [channels], initializer=v1.ones_initializer())
+            beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
+            self.moving_mean = v1.get_variable(
+                "moving_mean", [channels], initializer=v1.zeros_initializer(), trainable=False
+            )
+            self.moving_variance = v1.get_variable(
+                "moving_variance", [channels], initializer=v1.ones_initializer(), trainable=False
+            )
+        if training:
+            mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+            self.batch_mean, self.batch_variance = mean, variance
+            rate = 1 - self.decay
+            v1.add_to_collection(
+                UPDATE_OPS_COLLECTION, self.moving_mean.assign_sub((self.moving_mean - mean) * rate)
+            )
+            v1.add_to_collection(
+                UPDATE_OPS_COLLECTION, self.moving_variance.assign_sub((self.moving_variance - variance) * rate)
+            )
+        else:
+            mean, variance = self.moving_mean, self.moving_variance
+        return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
+
+    @staticmethod
+    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
+        """Groups the gradient step with slim's collection of updates."""
+        return tf.group(optimizer.minimize(loss), *v1.get_collection(UPDATE_OPS_COLLECTION))
