@@ -8,13 +8,15 @@ from omegaconf import DictConfig
 
 from bnexp.config import CONF_DIR
 from bnexp.errors import UserError
+from bnexp.quiet import quiet_stderr
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
 def main(config: DictConfig) -> float:
     """Runs one job and returns its accuracy at eval_batch_size."""
     # here, so that --help and --cfg job answer without importing TensorFlow
-    from bnexp.run import run
+    with quiet_stderr():
+        from bnexp.run import run
 
     hydra_config = HydraConfig.get()
     overrides = list(hydra_config.overrides.task)

@@ -201,9 +201,9 @@ def _in_range(labels: NDArray[Any], name: str, classes: int, inferred: bool, sou
     limit = min(classes, np.iinfo(np.int32).max)
     bad = np.flatnonzero((labels < 0) | (labels >= limit))
     if len(bad):
-        why = ", from the largest label of y_train," if inferred and limit == classes else ","
+        cure = ", and give dataset.num_classes where y_train lacks the last of them" if inferred else ""
         raise UserError(
-            f"{source}: {name} must be in [0, {limit}){why} got others in {len(bad)} of {len(labels)} rows, "
-            f"the first {labels[bad[0]]} at [{bad[0]}]. Number the classes from 0, or give their number."
+            f"{source}: {name} must be in [0, {limit}), got others in {len(bad)} of {len(labels)} rows, the first "
+            f"{labels[bad[0]]} at [{bad[0]}]. Number the classes from 0{cure}."
         )
     return labels.astype(np.int32)

@@ -1,7 +1,7 @@
 """Reads an .npz file of four arrays; no dataset of its own, but what stands behind every `dataset.path`."""
 
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,23 +43,27 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         absolute = os.path.abspath(file)
         where = "" if absolute == str(path) else f" ({absolute})"
         raise UserError(f"{source}: no such file{where}. {CURE}")
+    # opened apart from the reading, so that only what opening itself raises is told as a matter of permissions
     try:
-        with open(file, "rb") as stream:
-            magic = stream.read(2)
+        stream = open(file, "rb")  # noqa: SIM115 (`with` follows)
     except OSError as error:
         raise UserError(f"{source}: cannot be read ({error.strerror}). Check its permissions.") from error
-    # np.load would take anything else for .npy or a pickle, and complain about pickles where a text file was given
-    if magic != b"PK":
-        raise UserError(f"{source}: not an .npz file, which starts with b'PK', got {magic!r}. {CURE}")
-    return _read_members(file, source)
+    with stream:
+        magic = stream.read(2)
+        # np.load would take anything else for .npy or a pickle, and complain about pickles where a text file was given
+        if magic != b"PK":
+            raise UserError(f"{source}: not an .npz file, which starts with b'PK', got {magic!r}. {CURE}")
+        stream.seek(0)
+        return _read_members(stream, source)
 
 
-def _read_members(file: str, source: str) -> dict[str, NDArray[Any]]:
+def _read_members(stream: BinaryIO, source: str) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     name = "its directory"
-    # what damaged bytes raise depends on where they lie: zip, zlib, npy header, memory; the cure is always one
+    # what damaged bytes raise depends on where they lie: zip, zlib, npy header, memory; the cure is always one.
+    # np.load gets the open stream and no path: given a path, it leaves the file open where the directory is damaged
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with np.load(stream, allow_pickle=False) as archive:
             missing = [name for name in NAMES if name not in archive.files]
             if missing:
                 has = ", ".join(archive.files) or "nothing"

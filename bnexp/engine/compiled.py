@@ -89,6 +89,7 @@ class _CompiledProgram:
         self._engine, self._pruning, self._call, self._calls = engine, pruning, call, calls
         if calls is not None:
             self._loop = _make_loop(call, list(pruning.outputs.values()), _best_loop(pruning, engine._device))
+            self._traced: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
         tensors = [self._engine.on_device(array) for array in arrays]
@@ -104,7 +105,12 @@ class _CompiledProgram:
     def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray) -> list[np.ndarray]:
         # padded to one length, so that a shorter last chunk does not compile the loop again
         padded = np.concatenate([rows, np.zeros([self._calls - len(rows), rows.shape[1]], rows.dtype)])
-        stacked = self._loop(tensors, tf.constant(padded), tf.constant(len(rows)))
+        feeds = tensors, tf.constant(padded), tf.constant(len(rows))
+        shapes = tuple(tuple(tensor.shape) for tensor in [*tensors, padded])
+        if shapes not in self._traced:
+            # traced by hand: TensorFlow takes many loops from one line of code for one function retraced by mistake
+            self._traced[shapes] = self._loop.get_concrete_function(*feeds)
+        stacked = self._traced[shapes](*feeds)
         return [column.numpy()[: len(rows)] for column in stacked]
 
 
@@ -116,7 +122,7 @@ def _best_loop(pruning: Pruning, device: str) -> Loop:
     return "step" if any(is_write(op_type) for op_type in types) else "parallel"
 
 
-def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loop) -> Callable[..., Any]:
+def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loop) -> Any:
     step = tf.function(call, jit_compile=True) if loop == "step" else call
 
     @tf.function(jit_compile=loop == "whole")

@@ -93,19 +93,18 @@ def test_not_an_npz(content, magic, tmp_path):
 
 
 def test_npy(tmp_path):
-    np.save(tmp_path / "x.npy", GOOD["x_train"])
     path = tmp_path / "x.npy"
-    assert message_of(path) == (
-        f"dataset.path={path}: not an .npz file, which starts with b'PK', got {b'\x93N'!r}. {CURE}"
-    )
+    np.save(path, GOOD["x_train"])
+    start = repr(b"\x93N")
+    assert message_of(path) == f"dataset.path={path}: not an .npz file, which starts with b'PK', got {start}. {CURE}"
 
 
 def test_truncated(good):
     content = good.read_bytes()
     good.write_bytes(content[: len(content) // 2])
     assert message_of(good) == (
-        f"dataset.path={good}: truncated or damaged: its directory cannot be read (BadZipFile: File is not a zip file). "
-        "Copy or write the file again."
+        f"dataset.path={good}: truncated or damaged: its directory cannot be read "
+        "(BadZipFile: File is not a zip file). Copy or write the file again."
     )
 
 
@@ -115,8 +114,8 @@ def test_damaged_array(good):
     content[place] ^= 1  # one bit: the zip's checksum notices
     good.write_bytes(content)
     assert message_of(good) == (
-        f"dataset.path={good}: truncated or damaged: x_test cannot be read (BadZipFile: Bad CRC-32 for file 'x_test.npy'). "
-        "Copy or write the file again."
+        f"dataset.path={good}: truncated or damaged: x_test cannot be read "
+        "(BadZipFile: Bad CRC-32 for file 'x_test.npy'). Copy or write the file again."
     )
 
 
@@ -135,8 +134,8 @@ def test_pickled_objects(tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, **{**GOOD, "y_train": np.array(["cat", None] * 15, dtype=object)})
     assert message_of(path) == (
-        f"dataset.path={path}: y_train holds pickled Python objects, which bnexp never loads, since a pickle can run code. "
-        "Save it as an array of numbers with one shape for all rows."
+        f"dataset.path={path}: y_train holds pickled Python objects, which bnexp never loads, since a pickle can run "
+        "code. Save it as an array of numbers with one shape for all rows."
     )
 
 
@@ -161,8 +160,8 @@ def test_wrong_shapes_name_the_file(tmp_path):
     path = tmp_path / "x.npz"
     np.savez(path, **{**GOOD, "y_train": np.arange(29)})
     assert message_of(path) == (
-        f"dataset.path={path}: x_train and y_train must have one label for each example, got 30 examples and 29 labels. "
-        "Save the rows that belong together."
+        f"dataset.path={path}: x_train and y_train must have one label for each example, got 30 examples and 29 "
+        "labels. Save the rows that belong together."
     )
 
 

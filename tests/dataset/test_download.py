@@ -45,6 +45,6 @@ def test_no_network(name, monkeypatch):
     with pytest.raises(UserError) as caught:
         keras_dataset(name, num_classes=10)
     assert str(caught.value) == (
-        f"dataset={name}: Keras could not download it (Exception: URL fetch failure on https://example.org/a.npz: None -- "
-        "[Errno -2] Name or service not known). Give a local copy with dataset.path=FILE.npz."
+        f"dataset={name}: Keras could not download it (Exception: URL fetch failure on https://example.org/a.npz: None "
+        "-- [Errno -2] Name or service not known). Give a local copy with dataset.path=FILE.npz."
     )

@@ -7,6 +7,7 @@ from bnexp.dataset import make_dataset
 from bnexp.errors import UserError
 
 nan, inf = float("nan"), float("inf")
+RENUMBER = "Number the classes from 0, and give dataset.num_classes where y_train lacks the last of them."
 
 
 def arrays(**changes):
@@ -81,12 +82,13 @@ def test_num_classes_given_beats_the_labels():
         ({"x_test": [[1j, 2j]] * 2}, "x_test must hold numbers, got dtype complex128. Save it as uint8 or float32."),
         (
             {"x_train": [1.0, 2.0, 3.0]},
-            "x_train must be [n, features], [n, height, width] or [n, height, width, channels], got shape [3]. Reshape it.",
+            "x_train must be [n, features], [n, height, width] or [n, height, width, channels], got shape [3]. "
+            "Reshape it.",
         ),
         (
             {"x_test": images("f4", 2, 1, 1, 1, 2)},
-            "x_test must be [n, features], [n, height, width] or [n, height, width, channels], got shape [2, 1, 1, 1, 2]. "
-            "Reshape it.",
+            "x_test must be [n, features], [n, height, width] or [n, height, width, channels], got shape "
+            "[2, 1, 1, 1, 2]. Reshape it.",
         ),
         (
             {"x_test": images("f4", 0, 2), "y_test": np.zeros(0, int)},
@@ -138,18 +140,15 @@ def test_num_classes_given_beats_the_labels():
         ),
         (
             {"y_train": [1, -1, 2]},
-            "y_train must be in [0, 3), from the largest label of y_train, got others in 1 of 3 rows, the first -1 at [1]. "
-            "Number the classes from 0, or give their number.",
+            "y_train must be in [0, 3), got others in 1 of 3 rows, the first -1 at [1]. " + RENUMBER,
         ),
         (
             {"y_test": [3, 4]},
-            "y_test must be in [0, 3), from the largest label of y_train, got others in 2 of 2 rows, the first 3 at [0]. "
-            "Number the classes from 0, or give their number.",
+            "y_test must be in [0, 3), got others in 2 of 2 rows, the first 3 at [0]. " + RENUMBER,
         ),
         (
             {"y_train": [0, 1, 2**40]},
-            f"y_train must be in [0, 2147483647), got others in 1 of 3 rows, the first {2**40} at [2]. "
-            "Number the classes from 0, or give their number.",
+            f"y_train must be in [0, 2147483647), got others in 1 of 3 rows, the first {2**40} at [2]. " + RENUMBER,
         ),
         (
             {"y_train": [1, 1, 1]},
@@ -168,7 +167,7 @@ def test_label_beyond_a_given_number_of_classes():
         make_dataset(**arrays(), source="dataset=x", num_classes=2)
     assert str(caught.value) == (
         "dataset=x: y_train must be in [0, 2), got others in 1 of 3 rows, the first 2 at [2]. "
-        "Number the classes from 0, or give their number."
+        "Number the classes from 0."
     )
 
 
