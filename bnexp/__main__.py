@@ -1,31 +1,66 @@
 """`python -m bnexp [key=value ...]`: one tracked run, or with -m a sweep."""
 
 import sys
+import traceback
+from math import nan
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bnexp.config import CONF_DIR
-from bnexp.errors import UserError
+from bnexp.config import CONF_DIR, check
+from bnexp.errors import exit_with, explain, first_line
+from bnexp.interrupt import Interrupted, raise_on_signals
 from bnexp.quiet import quiet_stderr
+
+# the jobs of this process's sweep that failed, each as its number and overrides
+_failed: list[str] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
-def main(config: DictConfig) -> float:
+def job(config: DictConfig) -> float:
     """Runs one job and returns its accuracy at eval_batch_size."""
-    # here, so that --help and --cfg job answer without importing TensorFlow
-    with quiet_stderr():
-        from bnexp.run import run
-
     hydra_config = HydraConfig.get()
     overrides = list(hydra_config.overrides.task)
+    sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
-        result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, name=" ".join(overrides))
-    except UserError as error:
-        print(f"bnexp: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    return result.metrics["test/accuracy"]
+        if not sweep:
+            check(config)  # here as well, so that most mistakes are told at once; a sweep's are tracked
+        # here, so that --help and --cfg job answer without importing TensorFlow
+        with quiet_stderr():
+            from bnexp.run import run
+        result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {first_line(error)}. This is a bug in bnexp."
+        if not sweep:
+            exit_with(message)
+        _fail_one_of_a_sweep(f"#{hydra_config.job.num} {' '.join(overrides)}", message)
+    return result.metrics.get("test/accuracy", nan)
+
+
+def _fail_one_of_a_sweep(name: str, message: str) -> None:
+    """Tells of a failed job and marks it as failed for Hydra, which goes on with the next."""
+    print(f"bnexp: {name}: {message}", file=sys.stderr)
+    _failed.append(name)
+    # the one kind of exception that Hydra tells without a traceback
+    raise CompactHydraException(message)
+
+
+def main() -> None:
+    """Runs the command line; ends with status 0 only if every run finished."""
+    raise_on_signals()
+    try:
+        job()
+    except Interrupted as interrupt:
+        exit_with(f"{interrupt}. A run that had started is KILLED and keeps what it measured.", 128 + interrupt.number)
+    finally:
+        if _failed:
+            print(f"bnexp: {len(_failed)} job(s) of the sweep failed: {', '.join(_failed)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

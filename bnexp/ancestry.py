@@ -1,6 +1,7 @@
 """Questions about a graph that need no run: what are the ancestors of a tensor, and does one of them write?"""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -22,7 +23,7 @@ def ancestors(tensors: Iterable[tf.Tensor]) -> set[tf.Operation]:
 def ancestor_types(tensors: Iterable[tf.Tensor]) -> set[str]:
     """Returns the types of every op that may run when `tensors` are fetched, those in branches and loops included."""
     ops = ancestors(tensors)
-    bodies = {}
+    bodies: dict[str, Any] = {}
     for graph in {op.graph for op in ops}:
         bodies |= {function.signature.name: function for function in graph.as_graph_def().library.function}
     types = {op.type for op in ops}
@@ -43,4 +44,6 @@ def is_write(op_type: str) -> bool:
 
 def _functions_of(node: "tf.compat.v1.NodeDef") -> Iterator[str]:
     for attribute in node.attr.values():
-        yield from ([attribute.func.name] if attribute.func.name else [function.name for function in attribute.list.func])
+        yield from (
+            [attribute.func.name] if attribute.func.name else [function.name for function in attribute.list.func]
+        )

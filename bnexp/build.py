@@ -1,17 +1,60 @@
 """From a config and a dataset to a model that is ready to train."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, ListConfig
 
 from bnexp.dataset import Dataset
 from bnexp.engine.compiled import CompiledEngine
 from bnexp.engine.session import SessionEngine
-from bnexp.errors import UserError
+from bnexp.errors import UserError, first_line
 from bnexp.graph import Graph, build_graph
+from bnexp.layer import layer_maker
 from bnexp.model import Model
 
-ENGINES = {"compiled": CompiledEngine, "session": SessionEngine}
+ENGINES: Mapping[str, type[CompiledEngine | SessionEngine]] = {"compiled": CompiledEngine, "session": SessionEngine}
+
+
+def make(config: DictConfig, group: str) -> Any:
+    """Makes what the config group `group` describes: a dataset, or a function of a network, variant, final pass, ...
+
+    Raises:
+        UserError: there is no such target, it takes no such key, or it finds fault with a value.
+    """
+    node = config[group]
+    _check_keys(node, group)
+    try:
+        return instantiate(node)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if error.__cause__ is not None:
+            raise error.__cause__  # noqa: B904  (a bug, in bnexp or in the user's own code: its own traceback tells most)
+        raise UserError(f"{group}._target_={node['_target_']}: cannot be made ({first_line(error)}).") from error
+
+
+def _check_keys(node: DictConfig, group: str) -> None:
+    """Raises UserError where the target cannot be found, or does not take every key of its node."""
+    target = node["_target_"]
+    try:
+        parameters = inspect.signature(get_object(target)).parameters
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{group}._target_={target}: cannot be loaded ({first_line(error)}). "
+            "Write the full name of a class or function that can be imported."
+        ) from error
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [key for key in node if str(key).startswith("_") or key in parameters]
+    for key in node:
+        if key not in known:
+            takes = ", ".join(name for name in parameters if name in node) or "no key"
+            raise UserError(f"{group}.{key}={node[key]}: {target} takes no {key}. Leave it out; it takes {takes}.")
 
 
 def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:
@@ -25,13 +68,14 @@ def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:
     Raises:
         UserError: network and dataset do not fit, or the batch is too small to have a variance.
     """
-    network, variant = instantiate(config.network), instantiate(config.variant)
+    check_sizes(config.network)
+    network, make_layer = make(config, "network"), layer_maker(make(config, "variant"))
 
     def build() -> Graph:
         return build_graph(
             network,
-            lambda name: variant(name=name),
-            instantiate(config.optimizer),
+            make_layer,
+            make(config, "optimizer"),
             example_shape=dataset.x_train.shape[1:],
             num_classes=dataset.num_classes,
             seed=config.seed,
@@ -44,6 +88,17 @@ def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:
     return Model(engine)
 
 
+def check_sizes(network: DictConfig) -> None:
+    """Raises UserError unless every size of the network's own, `widths` or `filters`, is a list of whole numbers."""
+    for key in ("widths", "filters"):
+        sizes = network.get(key, [1])
+        if not (isinstance(sizes, ListConfig | list) and sizes and all(type(s) is int and s >= 1 for s in sizes)):
+            raise UserError(
+                f"network.{key} must be a list of whole numbers, each 1 or more, got {sizes}. "
+                f"Write network.{key}='[16,32]', one number a layer."
+            )
+
+
 def check_batch_size(batch_size: int, graph: Graph, dataset: Dataset) -> None:
     """Raises UserError unless training batches of `batch_size` exist and have a variance."""
     if batch_size > len(dataset.x_train):
@@ -54,6 +109,6 @@ def check_batch_size(batch_size: int, graph: Graph, dataset: Dataset) -> None:
     dense = [name for name, rank in graph.layer_ranks.items() if rank == 2]
     if batch_size == 1 and dense:
         raise UserError(
-            f"batch_size=1: a dense layer's batch of one example has variance 0, so {dense[0]} would turn every input into "
-            "its beta and nothing could be learnt. Take batch_size=2 or more; it is eval_batch_size that may be 1."
+            f"batch_size=1: a dense layer's batch of one example has variance 0, so {dense[0]} would turn every input "
+            "into its beta and nothing could be learnt. Take batch_size=2 or more; it is eval_batch_size that may be 1."
         )

@@ -1,7 +1,7 @@
 """Saving and restoring every variable of a network, written whole or not at all.
 
-The file holds the variables as inference uses them after the final pass and, apart, the last moving averages that the pass
-replaced, so that another final pass can start from the same place.
+The file holds the variables as inference uses them after the final pass and, apart, the last moving averages that the
+pass replaced, so that another final pass can start from the same place.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnexp.errors import UserError
+from bnexp.errors import UserError, first_line
 
 ARRAYS, MANIFEST = "variables.npz", "manifest.json"
 _VARIABLES, _LAST_AVERAGES = "variables/", "last_averages/"
@@ -52,25 +52,39 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(folder: Path, source: str = "checkpoint") -> Checkpoint:
     """Reads what `save_checkpoint` wrote.
+
+    Args:
+        folder: holds the two files.
+        source: whose checkpoint it is, the beginning of every message.
 
     Raises:
         UserError: a file is missing, truncated or changed; the message names it.
     """
     missing = [name for name in (ARRAYS, MANIFEST) if not (folder / name).is_file()]
     if missing:
-        raise UserError(f"checkpoint {folder}: no {' and no '.join(missing)}. Restore a run that has finished.")
+        raise UserError(f"{source}: no {' and no '.join(missing)} in its checkpoint. Restore a run that has finished.")
     content = (folder / ARRAYS).read_bytes()
-    manifest = json.loads((folder / MANIFEST).read_text())
-    if sha256(content).hexdigest() != manifest["sha256"]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        digest, size = manifest["sha256"], manifest["bytes"]
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"checkpoint {folder / ARRAYS}: damaged. It should have {manifest['bytes']} bytes with SHA-256 "
-            f"{manifest['sha256']}, and has {len(content)} bytes with another. Train the run again, or fetch the file again."
+            f"{source}: {MANIFEST} of its checkpoint is damaged ({first_line(error)}). Restore another run, or train anew."
+        ) from error
+    if sha256(content).hexdigest() != digest:
+        raise UserError(
+            f"{source}: {ARRAYS} of its checkpoint is damaged. It should have {size} bytes with SHA-256 {digest}, and "
+            f"has {len(content)} bytes with another. Restore another run, or train anew."
         )
     with np.load(BytesIO(content), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    return Checkpoint(*({k.removeprefix(p): v for k, v in arrays.items() if k.startswith(p)} for p in (_VARIABLES, _LAST_AVERAGES)))
+    return Checkpoint(_under(_VARIABLES, arrays), _under(_LAST_AVERAGES, arrays))
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def write_whole(path: Path, content: bytes) -> None:

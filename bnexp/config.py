@@ -1,13 +1,16 @@
 """The schema of conf/config.yaml and its rules. Imports no TensorFlow: `--help` answers at once."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from bnexp.errors import UserError
+from bnexp.errors import UserError, first_line
 
 _HERE = Path(__file__).resolve().parent
 # a wheel carries the configs inside the package; a checkout has them beside it
@@ -28,8 +31,8 @@ class Tracking:
 class Config:
     """Schema of conf/config.yaml; every default stands there, none here.
 
-    The groups are nodes with a `_target_`, untyped on purpose: their constructors check them, and a variant needs no third
-    file.
+    The groups are nodes with a `_target_`, untyped on purpose: their constructors check them, and a variant needs no
+    third file.
     """
 
     dataset: Any = MISSING
@@ -51,27 +54,43 @@ class Config:
     reuse: bool = MISSING
     tracking: Tracking = field(default_factory=Tracking)
 
-    def __post_init__(self) -> None:
-        """Checks every value that has a rule of its own."""
-        check(self)
+
+# what a value must be, and what to say to who gave another: by key, a test, the rule and a word of advice
+_RULES: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
+    "decay": (lambda v: 0.0 <= v < 1.0, "at least 0 and less than 1", "0.9 suits short runs, 0.999 long ones"),
+    "epsilon": (lambda v: 0.0 < v < inf, "more than 0", "0.001 is what contrib and tf.layers use"),
+    "batch_size": (lambda v: v >= 1, "at least 1", "60 is the paper's"),
+    "steps": (lambda v: v >= 1, "at least 1", "1000 trains digits in a second"),
+    "learning_rate": (lambda v: 0.0 < v < inf, "more than 0", "leave it out for the optimizer's default"),
+    "seed": (lambda v: 0 <= v < 2**32, "at least 0 and less than 2**32", "any such number will do"),
+    "eval_batch_size": (lambda v: v >= 1, "at least 1", "1 is what production sends"),
+    "device": (lambda v: v in ("auto", "cpu", "gpu"), "auto, cpu or gpu", "auto takes a GPU if there is one"),
+    "engine": (lambda v: v in ("compiled", "session"), "compiled or session", "compiled is the fast one"),
+    "tracking.uri": (lambda v: bool(v.strip()), "a tracking URI", "leave it out to keep runs in runs/mlflow.db"),
+    "tracking.experiment": (lambda v: bool(v.strip()), "a name", "leave it out for bnexp"),
+}
 
 
-def check(config: Any) -> None:
-    """Raises UserError at the first value of a config that breaks its rule."""
-    rules = (
-        ("decay", 0.0 <= config.decay < 1.0, "at least 0 and less than 1", "0.9 suits short runs, 0.999 needs thousands of steps"),
-        ("epsilon", 0.0 < config.epsilon < float("inf"), "more than 0", "0.001 is what contrib and tf.layers use"),
-        ("batch_size", config.batch_size >= 1, "at least 1", "60 is the paper's"),
-        ("steps", config.steps >= 1, "at least 1", "1000 trains digits in a second"),
-        ("learning_rate", 0.0 < config.learning_rate < float("inf"), "more than 0", "leave it out for the optimizer's default"),
-        ("seed", config.seed >= 0, "at least 0", "any whole number will do"),
-        ("eval_batch_size", config.eval_batch_size >= 1, "at least 1", "1 is what production sends"),
-        ("device", config.device in ("auto", "cpu", "gpu"), "auto, cpu or gpu", "auto takes a GPU if there is one"),
-        ("engine", config.engine in ("compiled", "session"), "compiled or session", "compiled is the fast one"),
-    )
-    for name, holds, rule, advice in rules:
-        if not holds:
-            raise UserError(f"{name} must be {rule}, got {getattr(config, name)}. {advice[0].upper()}{advice[1:]}.")
+def check(config: DictConfig) -> None:
+    """Raises UserError at the first value of a config that is missing, leads nowhere or breaks its rule."""
+    _check_complete(config)
+    for key, (holds, rule, advice) in _RULES.items():
+        value = OmegaConf.select(config, key)
+        if not holds(value):
+            raise UserError(f"{key} must be {rule}, got {value!r}. {advice[0].upper()}{advice[1:]}.")
+
+
+def _check_complete(config: DictConfig) -> None:
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} must be given, and has no default. Write {error.full_key}=VALUE.") from error
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key} cannot be resolved: {first_line(error)}. Write a plain value.") from error
+    for group in GROUPS:
+        node = config[group]
+        if not (isinstance(node, DictConfig) and "_target_" in node):
+            raise UserError(f"{group} must be a name of the group or keep its _target_, got {node}. See --help.")
 
 
 ConfigStore.instance().store(name="schema", node=Config)

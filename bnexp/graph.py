@@ -50,6 +50,8 @@ class Graph:
         inference: outputs `outputs` [batch, ...] of the network in inference mode and each layer's moving statistics
             after the call.
         batch_mode: the network in training mode without a training step; outputs `outputs`.
+        monitor: what the variant's users run on held-out data while they train; outputs `outputs`. The inference tower,
+            unless the variant says otherwise.
         batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its input
             in training mode, float64.
         inference_moments: the same in inference mode.
@@ -60,6 +62,7 @@ class Graph:
     train: Pruning
     inference: Pruning
     batch_mode: Pruning
+    monitor: Pruning
     batch_mode_moments: Pruning
     inference_moments: Pruning
 
@@ -119,6 +122,8 @@ def build_graph(
     flags = {layer.traits.flag for layer in layers.values()}
     in_inference = tower(False) if "python" in flags else in_training
 
+    monitor = getattr(type(next(iter(layers.values()))), "monitor", lambda in_training, in_inference: in_inference)
+
     def mode(training: bool) -> tuple[tuple[tf.Tensor, bool], ...]:
         return ((flag, training),) if "tensor" in flags else ()
 
@@ -137,9 +142,17 @@ def build_graph(
             mode(training=False),
         ),
         batch_mode=Pruning((inputs,), {"outputs": in_training.outputs}, mode(training=True)),
+        monitor=Pruning(
+            (inputs,), {"outputs": monitor(in_training.outputs, in_inference.outputs)}, mode(training=False)
+        ),
         batch_mode_moments=Pruning((inputs,), _input_moments(in_training), mode(training=True)),
         inference_moments=Pruning((inputs,), _input_moments(in_inference), mode(training=False)),
     )
+
+
+def keeps_statistics(layer: BatchNorm) -> bool:
+    """Tells whether a layer has moving statistics at all; the identity and group norm have none."""
+    return hasattr(layer, "moving_mean")
 
 
 def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -159,6 +172,7 @@ def _moving_after(op: Any, layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tens
         return {
             f"{name}/{statistic}": getattr(layer, statistic).read_value()
             for name, layer in layers.items()
+            if keeps_statistics(layer)
             for statistic in ("moving_mean", "moving_variance")
         }
 

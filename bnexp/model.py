@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnexp.engine import Engine, Program
-from bnexp.graph import Pruning
+from bnexp.graph import Pruning, keeps_statistics
 from bnexp.moments import BatchMoments, Moments
 
 # below this many calls a compilation costs more than it saves
@@ -60,8 +60,8 @@ class Model:
     def predict(self, inputs: np.ndarray, *, batch_size: int, batch_mode: bool = False) -> np.ndarray:
         """Returns the network's outputs [examples, classes] float32, computed batch by batch in the examples' order.
 
-        In `batch_mode` the layers normalise with the batch they are given, as in training. Either way a variant that leaks
-        moves its statistics: wrap the call in `untouched`.
+        In `batch_mode` the layers normalise with the batch they are given, as in training. Either way a variant that
+        leaks moves its statistics: wrap the call in `untouched`.
         """
         graph = self._engine.graph
         pruning = graph.batch_mode if batch_mode else graph.inference.only(["outputs"])
@@ -100,8 +100,11 @@ class Model:
         """Returns each layer's moving mean and variance, [channels] float32, as inference would read them now."""
         state = self.state()
         return {
-            name: Moments(state[self._engine.name_of(layer.moving_mean)], state[self._engine.name_of(layer.moving_variance)])
+            name: Moments(
+                state[self._engine.name_of(layer.moving_mean)], state[self._engine.name_of(layer.moving_variance)]
+            )
             for name, layer in self._engine.graph.layers.items()
+            if keeps_statistics(layer)
         }
 
     def assign_moving_statistics(self, statistics: Mapping[str, Moments]) -> None:
@@ -135,14 +138,18 @@ class Model:
         return self._program(pruning, calls)([inputs], rows)
 
     def _program(self, pruning: Pruning, calls: int | None) -> Program:
-        key = (tuple(tensor.name for tensor in pruning.outputs.values()), tuple(value for _, value in pruning.constants), calls)
+        key = (
+            tuple(tensor.name for tensor in pruning.outputs.values()),
+            tuple(value for _, value in pruning.constants),
+            calls,
+        )
         if key not in self._programs:
             self._programs[key] = self._engine.program(pruning, calls=calls)
         return self._programs[key]
 
 
 def _batches(order: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Cuts `order` into one matrix [batches, batch_size] of full batches and, where examples are left, one shorter row."""
+    """Cuts `order` into a matrix [batches, batch_size] of full batches and, where examples are left, a shorter row."""
     order = order.astype(np.int32)
     full = len(order) // batch_size * batch_size
     if full:

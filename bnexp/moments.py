@@ -39,10 +39,10 @@ def pooled(batches: BatchMoments) -> Moments:
         mean = sum(n * mean_b) / sum(n)
         variance = sum(n * (variance_b + (mean_b - mean)**2)) / sum(n)
 
-    Both sums run over differences from a mean, never over squares of raw values, so nothing cancels: with a mean of 1000
-    standard deviations E[x**2] - E[x]**2 in float32 is off by 137 %.
+    Both sums run over differences from a mean, never over squares of raw values, so nothing cancels: with a mean of
+    1000 standard deviations E[x**2] - E[x]**2 in float32 is off by 137 %.
 
-    References
+    References:
       Chan, Golub and LeVeque. Updating formulae and a pairwise algorithm for computing sample variances. 1979.
     """
     weights = (batches.counts / batches.counts.sum())[:, None]
@@ -59,10 +59,10 @@ def mean_within(batches: BatchMoments) -> Moments:
         mean = sum(n * mean_b) / sum(n)
         variance = sum(n * variance_b) / sum(n - 1)
 
-    With batches of one size m this is Algorithm 2 to the letter; written as sums it weighs a shorter last batch by what it
-    holds, and a batch of a single value, whose m/(m-1) is undefined, adds nothing to the variance.
+    With batches of one size m this is Algorithm 2 to the letter; written as sums it weighs a shorter last batch by what
+    it holds, and a batch of a single value, whose m/(m-1) is undefined, adds nothing to the variance.
 
-    References
+    References:
       Ioffe and Szegedy. Batch Normalization. 2015. https://arxiv.org/abs/1502.03167, Algorithm 2, lines 8-11.
     """
     counts = batches.counts[:, None]
@@ -72,7 +72,7 @@ def mean_within(batches: BatchMoments) -> Moments:
 
 
 def mean_error(moving: Moments, population: Moments) -> float:
-    """Returns how far a moving mean is from the population's, in population standard deviations, averaged over channels.
+    """Returns a moving mean's distance from the population's, in population standard deviations, averaged by channel.
 
     A channel that never varies in the population has no such unit and is left out; NaN where none is left.
     """

@@ -8,8 +8,8 @@ import numpy as np
 from bnexp.trajectory import Trajectories
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
-from matplotlib.axes import Axes  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 # of all channels of a layer, those whose population mean stands at these percentiles
 SHOWN_PERCENTILES = (10, 50, 90)
@@ -68,5 +68,6 @@ def _draw(axes: Axes, trajectories: Trajectories, layer: str, statistic: str) ->
             marks, population[:, channel], "o", markeredgecolor=colour, markerfacecolor="white", markersize=6,
             label="population with that step's weights" if named else None,
         )  # fmt: skip
-    axes.set_title(f"{layer}: {statistic} of channels {', '.join(str(c) for c in dict.fromkeys(channels))}", fontsize=10)
+    shown = ", ".join(str(channel) for channel in dict.fromkeys(channels))
+    axes.set_title(f"{layer}: {statistic} of channels {shown}", fontsize=10)
     axes.grid(alpha=0.2)

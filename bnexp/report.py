@@ -9,7 +9,14 @@ from bnexp.diagnose import Diagnosis
 
 
 def print_report(
-    console: Console, *, title: str, metrics: Mapping[str, float], diagnosis: Diagnosis, run_id: str, uri: str, device: str
+    console: Console,
+    *,
+    title: str,
+    metrics: Mapping[str, float],
+    diagnosis: Diagnosis,
+    run_id: str,
+    uri: str,
+    device: str,
 ) -> None:
     """Prints the accuracies side by side, the verdict, and where to look on.
 

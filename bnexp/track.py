@@ -1,26 +1,39 @@
 """Tracked runs: the only module that imports MLflow."""
 
-import json
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Self
 
 from filelock import FileLock
 
-from bnexp.errors import UserError
+from bnexp.errors import UserError, first_line
+from bnexp.folders import require_writable
+from bnexp.interrupt import uninterrupted
 
-# a server that is down must say so in seconds; users' own settings win
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# MLflow's settings; a user's own win
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+# whether anything answers at all is known much sooner
+FIRST_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+SILENCE = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the report has it
+}
+_USERS_OWN = frozenset(os.environ)
+os.environ.update({key: value for key, value in (PATIENCE | SILENCE).items() if key not in _USERS_OWN})
 
 import mlflow  # noqa: E402  (reads the settings above)
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+
+# a new store's tables, created
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 # MLflow's own limits for one request
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
@@ -30,27 +43,31 @@ SECONDS_BETWEEN_FLUSHES = 2.0
 
 
 class Tracker:
-    """One MLflow run, as a context: FINISHED, FAILED or KILLED at its end, and never left RUNNING.
+    """A tracking store and at most one run in it, as a context: FINISHED, FAILED or KILLED at its end, never RUNNING.
 
     Args:
         uri: any MLflow tracking URI; the folder of an SQLite file is made where it is missing.
         experiment: made where it does not exist.
-        runs: the folder under which a local store keeps its artifacts.
+        runs: the folder under which an SQLite store keeps its artifacts; a server keeps them where it likes.
+        failed_start: name and params of the run that stands for a failure before `start`; without, there is none.
 
     Raises:
         UserError: the URI leads nowhere.
     """
 
-    def __init__(self, *, uri: str, experiment: str, runs: Path) -> None:
-        self.uri = uri
-        if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        runs.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self, *, uri: str, experiment: str, runs: Path, failed_start: tuple[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self.uri, self.run_id, self._failed_start = uri, "", failed_start
+        require_writable(runs, "runs")
+        database = uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ""
+        if database:
+            require_writable(Path(database).parent, f"tracking.uri={uri}")
         try:
             # two processes that make the same tables or the same experiment at once would fail each other
-            with FileLock(runs / ".mlflow.lock"):
+            with FileLock(runs / ".mlflow.lock"), _settings(FIRST_PATIENCE):
                 self.client = mlflow.MlflowClient(tracking_uri=uri)
-                self.experiment_id = self._experiment(experiment, runs)
+                self.experiment_id = self._experiment(experiment, (runs / "artifacts") if database else None)
         except UserError:
             raise
         except Exception as error:
@@ -58,15 +75,13 @@ class Tracker:
                 f"tracking.uri={uri}: no tracking store answers there ({first_line(error)}). Start one with "
                 "mlflow server, or leave tracking.uri out to keep runs in runs/mlflow.db."
             ) from error
-        self.run_id = ""
         self._waiting: list[Metric] = []
         self._flushed = time.monotonic()
 
-    def _experiment(self, name: str, runs: Path) -> str:
+    def _experiment(self, name: str, artifacts: Path | None) -> str:
         known = self.client.get_experiment_by_name(name)
         if known is None:
-            local = urlsplit(self.uri).scheme == "sqlite"
-            location = (runs / "artifacts").resolve().as_uri() if local else None
+            location = artifacts.resolve().as_uri() if artifacts else None
             return str(self.client.create_experiment(name, artifact_location=location))
         if known.lifecycle_stage == "deleted":
             raise UserError(
@@ -74,15 +89,14 @@ class Tracker:
             )
         return str(known.experiment_id)
 
-    def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "Tracker":
-        """Starts the run; use the tracker as a context from here on."""
-        source = {"mlflow.user": getuser(), "mlflow.source.name": "python -m bnexp", "mlflow.source.type": "LOCAL"}
-        run = self.client.create_run(self.experiment_id, tags=source | dict(tags), run_name=name)
-        self.run_id = run.info.run_id
+    def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Starts the run; to be called inside the tracker's `with` block, which ends it."""
+        source = {"mlflow.user": _user(), "mlflow.source.name": "python -m bnexp", "mlflow.source.type": "LOCAL"}
+        with uninterrupted():  # between the run and its id there is no run that could be ended
+            self.run_id = self.client.create_run(self.experiment_id, tags=source | dict(tags), run_name=name).info.run_id
         pairs = [Param(key, str(value)) for key, value in params.items()]
         for i in range(0, len(pairs), PARAMS_A_BATCH):
             self.client.log_batch(self.run_id, params=pairs[i : i + PARAMS_A_BATCH])
-        return self
 
     def log(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Logs metrics of one step; sent in batches."""
@@ -105,58 +119,75 @@ class Tracker:
         """Stores everything in `folder` as the run's artifacts, under the same names."""
         self.client.log_artifacts(self.run_id, str(folder))
 
-    def __enter__(self) -> "Tracker":
-        """Enters the run."""
+    def fetch(self, run_id: str, folder: Path) -> dict[str, str]:
+        """Fetches a finished run's `config.yaml` and `checkpoint/` into `folder`, and returns its params.
+
+        Raises:
+            UserError: there is no such run, it has not finished, or the files are gone.
+        """
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            raise UserError(
+                f"restore={run_id}: {self.uri} has no such run ({first_line(error)}). Copy the run id from the report "
+                "of a run or from the MLflow UI."
+            ) from error
+        if run.info.status != "FINISHED":
+            raise UserError(
+                f"restore={run_id}: that run is {run.info.status}. Only a run that FINISHED can be restored."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        for artifact in ("config.yaml", "checkpoint"):
+            try:
+                self.client.download_artifacts(run_id, artifact, str(folder))
+            except (MlflowException, OSError) as error:
+                raise UserError(
+                    f"restore={run_id}: its artifact {artifact} cannot be fetched ({first_line(error)}). "
+                    f"Look for it under {run.info.artifact_uri}, or restore another run."
+                ) from error
+        return dict(run.data.params)
+
+    def __enter__(self) -> Self:
+        """Enters the block in which a run may start."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the run with what it measured so far."""
-        status = "FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
-        try:
-            self.flush()
-            if error is not None:
-                self.tag({"bnexp.error": first_line(error)})
-        finally:
-            self.client.set_terminated(self.run_id, status=status)
+        failed = isinstance(error, Exception)
+        if failed and not self.run_id and self._failed_start:
+            name, params = self._failed_start
+            self.start(name, params=params, tags={})
+        if not self.run_id:
+            return
+        status = "FINISHED" if error is None else "FAILED" if failed else "KILLED"
+        with uninterrupted():
+            try:
+                self.flush()
+                if error is not None:
+                    self.tag({"bnexp.error": first_line(error)})
+                self.client.set_terminated(self.run_id, status=status)
+            except Exception as lost:
+                raise UserError(
+                    f"tracking.uri={self.uri}: the store went away ({first_line(lost)}). Run {self.run_id} could not "
+                    f"be ended there as {status}, and what had not been sent is lost. Start the store, and run again."
+                ) from lost
 
 
-def fetch_run(uri: str, run_id: str, folder: Path) -> tuple[dict[str, str], Path]:
-    """Fetches a finished run's params and artifacts.
-
-    Returns:
-        The run's params, and the folder that holds `config.yaml` and `checkpoint/`.
-
-    Raises:
-        UserError: there is no such run, or it has not finished.
-    """
-    client = mlflow.MlflowClient(tracking_uri=uri)
+@contextmanager
+def _settings(values: Mapping[str, str]) -> Iterator[None]:
+    """Gives MLflow other settings for a while, but not other ones than the user's own."""
+    kept = {key: os.environ[key] for key in values if key not in _USERS_OWN}
+    os.environ.update({key: values[key] for key in kept})
     try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        raise UserError(
-            f"restore={run_id}: {uri} has no such run. Copy the run id from the report of a run or from the MLflow UI."
-        ) from error
-    if run.info.status != "FINISHED":
-        raise UserError(f"restore={run_id}: that run is {run.info.status}. Only a run that FINISHED can be restored.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for artifact in ("config.yaml", "checkpoint"):
-        client.download_artifacts(run_id, artifact, str(folder))
-    return dict(run.data.params), folder
+        yield
+    finally:
+        os.environ.update(kept)
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a nested config as one level, its keys joined by dots; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
-    return flat
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or its type where it has none."""
-    return str(error).strip().split("\n")[0][:500] or type(error).__name__
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user need not be in any list of users
+        return "unknown"

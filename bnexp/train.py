@@ -27,8 +27,8 @@ class Snapshot:
     Attributes:
         step: training steps done.
         steps: what each step since the last snapshot recorded.
-        population: of each layer's input with this moment's weights, in training mode, on a fixed sample of the training
-            set: what the moving statistics ought to be.
+        population: of each layer's input with this moment's weights, in training mode, on a fixed sample of the
+            training set: what the moving statistics ought to be.
         seconds: time the steps took, compilation included, measuring not.
     """
 

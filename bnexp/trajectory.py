@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +38,15 @@ class Trajectories:
 
     def save(self, path: Path) -> None:
         """Writes `steps`, the arrays, and `<layer>/population_mean` and `..._variance` at `snapshot_steps`."""
-        arrays = {"steps": self.steps, "snapshot_steps": np.array(list(self.populations)), **self.arrays}
+        arrays: dict[str, Any] = {
+            "steps": self.steps,
+            "snapshot_steps": np.array(list(self.populations)),
+            **self.arrays,
+        }
         for layer in self.layers:
             series = [population[layer] for population in self.populations.values()]
-            arrays[f"{layer}/population_mean"] = np.float32([moments.mean for moments in series])
-            arrays[f"{layer}/population_variance"] = np.float32([moments.variance for moments in series])
+            arrays[f"{layer}/population_mean"] = np.array([moments.mean for moments in series], np.float32)
+            arrays[f"{layer}/population_variance"] = np.array([moments.variance for moments in series], np.float32)
         buffer = BytesIO()
         np.savez(buffer, **arrays)
         write_whole(path, buffer.getvalue())

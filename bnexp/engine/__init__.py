@@ -1,7 +1,8 @@
 """What an engine is: it holds a built graph with its variables, and runs prunings of it over batches of rows.
 
-There are two. `session` is what the documents ran: a tf.Graph, one Session.run a step. `compiled` is the same graph as a
-wrapped function, whose prunings are called from compiled loops. Both keep the rule that only ancestors of a fetch run.
+There are two. `session` is what the documents ran: a tf.Graph, one Session.run a step. `compiled` is the same graph as
+a wrapped function, whose prunings are called from compiled loops. Both keep the rule that only ancestors of a fetch
+run.
 """
 
 from collections.abc import Callable, Mapping, Sequence

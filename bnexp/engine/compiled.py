@@ -1,15 +1,16 @@
 """The fast way: the same graph as a wrapped function, its prunings called from loops inside the runtime.
 
-`tf.compat.v1.wrap_function` keeps a graph's semantics (collections, and only ancestors of a fetch run), and a pruning of it
-can be called from a `tf.function`. A whole training run is then one call, with batches gathered in the graph.
+`tf.compat.v1.wrap_function` keeps a graph's semantics (collections, and only ancestors of a fetch run), and a pruning
+of it can be called from a `tf.function`. A whole training run is then one call, with batches gathered in the graph.
 
 Three ways to loop, by what was measured:
   * `whole`: the loop itself is compiled by XLA. Dense networks: two to three times the rate of Session.run.
-  * `step`: an ordinary serial loop over compiled steps. Convolutions on a CPU, which XLA runs badly inside its own loops.
+  * `step`: an ordinary serial loop over compiled steps. Convolutions on a CPU, which XLA runs badly inside its own
+    loops.
   * `parallel`: an ordinary loop whose iterations overlap. Convolutions at inference, where nothing is written.
 
-Iterations of an ordinary loop overlap by default and nothing orders one step's writes before the next step's reads: wherever
-a variable is written the loop is serial.
+Iterations of an ordinary loop overlap by default and nothing orders one step's writes before the next step's reads:
+wherever a variable is written the loop is serial.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-# private, and without a public twin: the gradient of a tf.cond compiles only where the graph was built in an XLA context
+# private, and without a public twin: a tf.cond's gradient compiles only where the graph was built in an XLA context
 from tensorflow.python.ops import control_flow_ops
 
 from bnexp.ancestry import ancestor_types, is_write
@@ -93,18 +94,19 @@ class _CompiledProgram:
 
     def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
         tensors = [self._engine.on_device(array) for array in arrays]
+        length = self._calls
         with tf.device(self._engine._device):
-            if self._calls is None:
+            if length is None:
                 calls = [self._call(*(tf.gather(tensor, row) for tensor in tensors)) for row in rows]
                 stacked = [np.stack(column) for column in zip(*calls, strict=True)]
             else:
-                chunks = [self._chunk(tensors, rows[i : i + self._calls]) for i in range(0, len(rows), self._calls)]
+                chunks = [self._chunk(tensors, rows[i : i + length], length) for i in range(0, len(rows), length)]
                 stacked = [np.concatenate(column) for column in zip(*chunks, strict=True)]
         return dict(zip(self._pruning.outputs, stacked, strict=True))
 
-    def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray) -> list[np.ndarray]:
+    def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray, length: int) -> list[np.ndarray]:
         # padded to one length, so that a shorter last chunk does not compile the loop again
-        padded = np.concatenate([rows, np.zeros([self._calls - len(rows), rows.shape[1]], rows.dtype)])
+        padded = np.concatenate([rows, np.zeros([length - len(rows), rows.shape[1]], rows.dtype)])
         feeds = tensors, tf.constant(padded), tf.constant(len(rows))
         shapes = tuple(tuple(tensor.shape) for tensor in [*tensors, padded])
         if shapes not in self._traced:

@@ -34,13 +34,16 @@ class SessionEngine:
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns a copy of every variable, by name."""
-        return self._session.run(self._variables)
+        state: dict[str, np.ndarray] = self._session.run(self._variables)
+        return state
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
         """Sets variables by name; those not named keep their values."""
         initializers = [self._variables[name].initializer for name in values]
         # an initializer's second input is the value it assigns, and any tensor may be fed
-        self._session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values(), strict=True)})
+        self._session.run(
+            initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values(), strict=True)}
+        )
 
 
 class _SessionProgram:

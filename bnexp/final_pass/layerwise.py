@@ -5,7 +5,7 @@
 What a layer's input looks like at inference depends on the layers before it alone, so after the last one every layer's
 statistics are those of exactly the inputs it will meet. One pass a layer; the batch size makes no difference.
 
-References
+References:
   [1] mila-iqia/blocks, pull request 513, notes that Algorithm 2 of the paper would need this.
 """
 
@@ -25,8 +25,6 @@ def layerwise(model: Model, inputs: np.ndarray, *, batch_size: int, seed: int) -
     with model.untouched():
         for layer in model.layers:
             model.assign_moving_statistics(statistics)
-            batches = model.input_moments(
-                inputs, order, batch_size=INFERENCE_BATCH, batch_mode=False, layers=[layer]
-            )
+            batches = model.input_moments(inputs, order, batch_size=INFERENCE_BATCH, batch_mode=False, layers=[layer])
             statistics[layer] = pooled(batches[layer])
     return statistics

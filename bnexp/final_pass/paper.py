@@ -1,9 +1,9 @@
 """The paper's own estimate: mean of batch means, m/(m-1) times mean of batch variances.
 
-It leaves out how far batch means lie from each other, except through m/(m-1), so it equals `precise_bn` in expectation and
-not on any given data.
+It leaves out how far batch means lie from each other, except through m/(m-1), so it equals `precise_bn` in expectation
+and not on any given data.
 
-References
+References:
   [1] Ioffe and Szegedy. Batch Normalization. 2015. https://arxiv.org/abs/1502.03167, Algorithm 2, lines 8-11.
 """
 

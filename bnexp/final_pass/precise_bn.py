@@ -5,7 +5,7 @@
 One pass. Layer k+1 is measured while layer k still normalises with its batch, which is not what inference will feed it:
 `layerwise` closes that gap, and the logged residual shows how wide it is.
 
-References
+References:
   [1] Wu and Johnson. Rethinking "Batch" in BatchNorm. 2021. https://arxiv.org/abs/2105.07576, section 3.
   [2] fvcore/nn/precise_bn.py pools likewise, in float32.
 """

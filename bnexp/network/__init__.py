@@ -1,8 +1,8 @@
 """What a network is: a function of its inputs and of a batch norm.
 
-A network takes `batch_norm(inputs, name)` as an argument, so that the same code runs with every variant, in training and at
-inference, and alone decides where the layers stand and what they are called. Weights come from `weight` below: drawn from
-the seed and the name, they do not depend on the variant, the engine or the order of creation.
+A network takes `batch_norm(inputs, name)` as an argument, so that the same code runs with every variant, in training
+and at inference, and alone decides where the layers stand and what they are called. Weights come from `weight` below:
+drawn from the seed and the name, they do not depend on the variant, the engine or the order of creation.
 """
 
 from collections.abc import Callable

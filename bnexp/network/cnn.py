@@ -11,7 +11,7 @@ from bnexp.network import ApplyBatchNorm, classifier, weight
 def cnn(
     inputs: tf.Tensor, *, batch_norm: ApplyBatchNorm, num_classes: int, seed: int, filters: Sequence[int]
 ) -> tf.Tensor:
-    """Returns logits [batch, num_classes] of images [batch, height, width, channels]; all but the first layer halve them."""
+    """Returns logits [batch, num_classes] of images [batch, height, width, channels]; all but the first halve them."""
     require_images(inputs, "cnn")
     hidden = inputs
     for number, outputs in enumerate(filters, 1):

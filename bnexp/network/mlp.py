@@ -1,8 +1,8 @@
 """The paper's MNIST network: dense layers, each batch-normalised before its sigmoid.
 
-References
-  [1] Ioffe and Szegedy. Batch Normalization. 2015. https://arxiv.org/abs/1502.03167, section 4.1: three hidden layers of
-      100 sigmoids, small Gaussian weights. The bias is dropped, since beta takes its place (section 3.2).
+References:
+  [1] Ioffe and Szegedy. Batch Normalization. 2015. https://arxiv.org/abs/1502.03167, section 4.1: three hidden layers
+      of 100 sigmoids, small Gaussian weights. The bias is dropped, since beta takes its place (section 3.2).
 """
 
 from collections.abc import Sequence

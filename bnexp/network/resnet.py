@@ -1,6 +1,6 @@
 """A CIFAR-style residual network, ResNet-8 as configured: a stem, one two-convolution block a stage, a global average.
 
-References
+References:
   [1] He et al. Deep Residual Learning. 2015. https://arxiv.org/abs/1512.03385, section 4.2 (6n + 2 layers, here n = 1).
       Where a block halves the image, its shortcut is a batch-normalised 1x1 convolution (option B).
 """

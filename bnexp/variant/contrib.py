@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -28,40 +28,34 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A contrib-style layer; in training its output waits for its updates."""
 
-    traits = Traits(flag="tensor", attachment="in_place", document="seed 1, tips 1-4; seed 3, answer 1")
+    traits = Traits(document="seed 1, tips 1-4; seed 3, answer 1", flag="tensor", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon
 
     def __call__(self, inputs: tf.Tensor, training: tf.Tensor) -> tf.Tensor:
         """Normalises with the batch where `training` is true, with the moving statistics where it is false."""
-        channels = inputs.shape[-1]
         with v1.variable_scope(self.name):
-            gamma = v1.get_variable("gamma", [channels], initializer=v1.ones_initializer())
-            beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
-            self.moving_mean = v1.get_variable(
-                "moving_mean", [channels], initializer=v1.zeros_initializer(), trainable=False
-            )
-            self.moving_variance = v1.get_variable(
-                "moving_variance", [channels], initializer=v1.ones_initializer(), trainable=False
-            )
+            gamma, beta = new_affine(inputs.shape[-1])
+            self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
         # the moments stand outside the branch, as in contrib; only the writes are conditional
-        self.batch_mean, self.batch_variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+        self.batch_mean, self.batch_variance = batch_moments(inputs)
         mean, variance = tf.cond(
-            training, self._update_then_batch, lambda: (self.moving_mean.read_value(), self.moving_variance.read_value())
+            training,
+            self._update_then_batch,
+            lambda: (self.moving_mean.read_value(), self.moving_variance.read_value()),
         )
         return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     def _update_then_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
-        rate = 1 - self.decay
         updates = [
-            self.moving_mean.assign_sub((self.moving_mean - self.batch_mean) * rate),
-            self.moving_variance.assign_sub((self.moving_variance - self.batch_variance) * rate),
+            average(self.moving_mean, self.batch_mean, self.decay),
+            average(self.moving_variance, self.batch_variance, self.decay),
         ]
         with tf.control_dependencies(updates):
             return tf.identity(self.batch_mean), tf.identity(self.batch_variance)
 
     @staticmethod
-    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
+    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence[Any]) -> tf.Operation:
         """Plain `minimize`: the loss already waits for the updates."""
         return optimizer.minimize(loss)

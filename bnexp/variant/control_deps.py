@@ -19,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -27,31 +27,23 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A layer whose training output waits for its updates."""
 
-    traits = Traits(flag="python", attachment="in_place", document="seed 1, version 4 and answer 1, repaired")
+    traits = Traits(document="seed 1, version 4 and answer 1, repaired", flag="python", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon
 
     def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
         """Builds the training tower (`training=True`, first) or the inference tower (`False`) of this layer."""
-        channels = inputs.shape[-1]
         with v1.variable_scope(self.name, reuse=not training):
-            gamma = v1.get_variable("gamma", [channels], initializer=v1.ones_initializer())
-            beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
-            self.moving_mean = v1.get_variable(
-                "moving_mean", [channels], initializer=v1.zeros_initializer(), trainable=False
-            )
-            self.moving_variance = v1.get_variable(
-                "moving_variance", [channels], initializer=v1.ones_initializer(), trainable=False
-            )
+            gamma, beta = new_affine(inputs.shape[-1])
+            self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
         updates = []
         if training:
-            mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+            mean, variance = batch_moments(inputs)
             self.batch_mean, self.batch_variance = mean, variance
-            rate = 1 - self.decay
             updates = [
-                self.moving_mean.assign_sub((self.moving_mean - mean) * rate),
-                self.moving_variance.assign_sub((self.moving_variance - variance) * rate),
+                average(self.moving_mean, mean, self.decay),
+                average(self.moving_variance, variance, self.decay),
             ]
         else:
             mean, variance = self.moving_mean, self.moving_variance
@@ -59,6 +51,6 @@ class BatchNorm:
             return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     @staticmethod
-    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
+    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence[Any]) -> tf.Operation:
         """Plain `minimize`: the loss already waits for the updates."""
         return optimizer.minimize(loss)

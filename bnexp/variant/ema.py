@@ -22,7 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import Traits, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -30,7 +30,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A layer that keeps the last batch's moments; a helper outside it keeps their average."""
 
-    traits = Traits(flag="python", attachment="assigner", document="seed 2, ConvolutionalBatchNormalizer, ordered")
+    traits = Traits(document="seed 2, ConvolutionalBatchNormalizer, ordered", flag="python", attachment="assigner")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.epsilon = name, epsilon
@@ -45,23 +45,18 @@ class BatchNorm:
 
     def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
         """Builds the training tower (`training=True`, first) or the inference tower (`False`) of this layer."""
-        channels = inputs.shape[-1]
         with v1.variable_scope(self.name, reuse=not training):
-            gamma = v1.get_variable("gamma", [channels], initializer=v1.ones_initializer())
-            beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
-            self.mean = v1.get_variable("mean", [channels], initializer=v1.zeros_initializer(), trainable=False)
-            self.variance = v1.get_variable("variance", [channels], initializer=v1.ones_initializer(), trainable=False)
+            gamma, beta = new_affine(inputs.shape[-1])
+            self.mean, self.variance = new_moving(inputs.shape[-1])  # of the last batch; their average is elsewhere
         if not training:
-            return tf.nn.batch_normalization(
-                inputs, self.moving_mean, self.moving_variance, beta, gamma, self.epsilon
-            )
-        mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+            return tf.nn.batch_normalization(inputs, self.moving_mean, self.moving_variance, beta, gamma, self.epsilon)
+        mean, variance = batch_moments(inputs)
         self.batch_mean, self.batch_variance = mean, variance
         with tf.control_dependencies([self.mean.assign(mean), self.variance.assign(variance)]):
             return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     @staticmethod
-    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
+    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence[Any]) -> tf.Operation:
         """Runs the step, then every layer's assigner."""
         step = optimizer.minimize(loss)
         with tf.control_dependencies([step]):

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -28,38 +28,26 @@ UPDATE_OPS_COLLECTION = "_update_ops_"
 class BatchNorm:
     """An inception-slim layer; its updates wait in slim's own collection."""
 
-    traits = Traits(flag="python", attachment="own_collection", document="seed 1, version 3, as slim itself has it")
+    traits = Traits(document="seed 1, version 3, as slim itself has it", flag="python", attachment="own_collection")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon
 
     def __call__(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
         """Builds the training tower (`training=True`, first) or the inference tower (`False`) of this layer."""
-        channels = inputs.shape[-1]
         with v1.variable_scope(self.name, reuse=not training):
-            gamma = v1.get_variable("gamma", [channels], initializer=v1.ones_initializer())
-            beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
-            self.moving_mean = v1.get_variable(
-                "moving_mean", [channels], initializer=v1.zeros_initializer(), trainable=False
-            )
-            self.moving_variance = v1.get_variable(
-                "moving_variance", [channels], initializer=v1.ones_initializer(), trainable=False
-            )
+            gamma, beta = new_affine(inputs.shape[-1])
+            self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
         if training:
-            mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+            mean, variance = batch_moments(inputs)
             self.batch_mean, self.batch_variance = mean, variance
-            rate = 1 - self.decay
-            v1.add_to_collection(
-                UPDATE_OPS_COLLECTION, self.moving_mean.assign_sub((self.moving_mean - mean) * rate)
-            )
-            v1.add_to_collection(
-                UPDATE_OPS_COLLECTION, self.moving_variance.assign_sub((self.moving_variance - variance) * rate)
-            )
+            v1.add_to_collection(UPDATE_OPS_COLLECTION, average(self.moving_mean, mean, self.decay))
+            v1.add_to_collection(UPDATE_OPS_COLLECTION, average(self.moving_variance, variance, self.decay))
         else:
             mean, variance = self.moving_mean, self.moving_variance
         return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     @staticmethod
-    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
+    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence[Any]) -> tf.Operation:
         """Groups the gradient step with slim's collection of updates."""
         return tf.group(optimizer.minimize(loss), *v1.get_collection(UPDATE_OPS_COLLECTION))

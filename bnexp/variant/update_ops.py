@@ -9,7 +9,7 @@ Implementation details
   1. Rank 4 goes through TensorFlow's fused kernel in tf.layers, and that kernel hands on the Bessel-corrected variance;
      rank 2 does not, and hands on the biased one [1]. The batch is normalised with the biased variance either way. Here
      both ranks share one kernel family and the correction is written out.
-  2. The flag may be a tensor: the updates then sit inside a `tf.cond`, so running the collection at inference is harmless.
+  2. With a placeholder as flag each update sits inside a `tf.cond`, so running the collection at inference is harmless.
 
 References
   [1] tensorflow/core/kernels/fused_batch_norm_op.cc, `rest_size_adjust`.
@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import Traits, average, batch_moments, bessel, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -29,10 +29,10 @@ class BatchNorm:
     """A tf.layers-style layer; its updates wait in UPDATE_OPS."""
 
     traits = Traits(
+        document="seed 4, answer (the documentation of tf.layers.batch_normalization)",
         flag="tensor",
         attachment="update_ops",
         variance_ddof={2: 0, 4: 1},
-        document="seed 4, answer (the documentation of tf.layers.batch_normalization)",
     )
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
@@ -40,44 +40,22 @@ class BatchNorm:
 
     def __call__(self, inputs: tf.Tensor, training: tf.Tensor) -> tf.Tensor:
         """Normalises with the batch where `training` is true, with the moving statistics where it is false."""
-        channels = inputs.shape[-1]
         with v1.variable_scope(self.name):
-            gamma = v1.get_variable("gamma", [channels], initializer=v1.ones_initializer())
-            beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
-            self.moving_mean = v1.get_variable(
-                "moving_mean", [channels], initializer=v1.zeros_initializer(), trainable=False
-            )
-            self.moving_variance = v1.get_variable(
-                "moving_variance", [channels], initializer=v1.ones_initializer(), trainable=False
-            )
-        axes = list(range(len(inputs.shape) - 1))
-        self.batch_mean, self.batch_variance = tf.nn.moments(inputs, axes)
-        updates = [
-            self._update(self.moving_mean, self.batch_mean, training),
-            self._update(self.moving_variance, self.batch_variance * self._bessel(inputs), training),
-        ]
-        for update in updates:
-            v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
+            gamma, beta = new_affine(inputs.shape[-1])
+            self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
+        self.batch_mean, self.batch_variance = batch_moments(inputs)
+        corrected = self.batch_variance * bessel(inputs) if len(inputs.shape) == 4 else self.batch_variance
+        for moving, batch in ((self.moving_mean, self.batch_mean), (self.moving_variance, corrected)):
+            v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, self._update(moving, batch, training))
         mean = tf.where(training, self.batch_mean, self.moving_mean)
         variance = tf.where(training, self.batch_variance, self.moving_variance)
         return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     def _update(self, moving: tf.Variable, batch: tf.Tensor, training: tf.Tensor) -> tf.Tensor:
-        return tf.cond(
-            training,
-            lambda: moving.assign_sub((moving - batch) * (1 - self.decay), read_value=True),
-            moving.read_value,
-        )
-
-    def _bessel(self, inputs: tf.Tensor) -> tf.Tensor:
-        if len(inputs.shape) != 4:
-            return tf.constant(1.0)
-        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
-        # the fused kernel divides by at least 1, so that a single value keeps its variance of 0
-        return count / tf.maximum(count - 1.0, 1.0)
+        return tf.cond(training, lambda: average(moving, batch, self.decay), moving.read_value)
 
     @staticmethod
-    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
+    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence[Any]) -> tf.Operation:
         """Minimises `loss` after every op of UPDATE_OPS has run."""
         with tf.control_dependencies(v1.get_collection(v1.GraphKeys.UPDATE_OPS)):
             return optimizer.minimize(loss)

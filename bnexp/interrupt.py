@@ -1,0 +1,53 @@
+"""Ctrl-C and polite killing as one exception, and moments at which it must wait."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# what a terminal sends for Ctrl-C and when it closes, and what schedulers send before they kill
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_held = 0
+_waiting: list[int] = []
+
+
+class Interrupted(BaseException):
+    """A signal asks the process to end; no Exception, so that nothing takes it for a failure.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+def raise_on_signals() -> None:
+    """Has the signals raise `Interrupted` from here on, except those that the caller's caller ignores, as nohup does."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Holds signals back until the block is done: a run is created, or ended, as a whole."""
+    global _held
+    _held += 1
+    try:
+        yield
+    finally:
+        _held -= 1
+        if _waiting and not _held:
+            number = _waiting[0]
+            _waiting.clear()
+            raise Interrupted(number)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if _held:
+        _waiting.append(number)
+    else:
+        raise Interrupted(number)

@@ -1,0 +1,80 @@
+"""What a run tells its tracker: params, metrics by step, artifacts."""
+
+import json
+from collections.abc import Mapping
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
+from bnexp.config import GROUPS
+from bnexp.model import Model
+from bnexp.moments import mean_error, variance_ratio
+from bnexp.plot import plot_trajectories
+from bnexp.track import Tracker
+from bnexp.train import Snapshot
+from bnexp.trajectory import Trajectories
+
+# the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
+MOST_POINTS = 2000
+
+
+def params(config: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the run's MLflow params: the config with its keys joined by dots, and the name chosen for each group."""
+    container: Any = OmegaConf.to_container(config, resolve=True)
+    return flatten(container) | {group: choices[group] for group in GROUPS}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a nested config as one level, its keys joined by dots; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, steps: int) -> None:
+    """Logs each step's loss and accuracy, thinned by the run's `steps`, and how far the moving statistics are off."""
+    stride = ceil(steps / MOST_POINTS)
+    first = snapshot.step - len(snapshot.steps.losses) + 1
+    for step, loss, accuracy in zip(
+        range(first, snapshot.step + 1), snapshot.steps.losses, snapshot.steps.accuracies, strict=True
+    ):
+        # the last step always: it is the value that a table of runs shows
+        if step % stride == 0 or step == steps:
+            tracker.log(finite({"train/loss": loss, "train/accuracy": accuracy}), step=step)
+    distances = {}
+    for layer, moving in model.moving_statistics().items():
+        distances[f"moving/{layer}/mean_error"] = mean_error(moving, snapshot.population[layer])
+        distances[f"moving/{layer}/variance_ratio"] = variance_ratio(moving, snapshot.population[layer])
+    tracker.log(finite(distances), step=snapshot.step)
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Leaves out what is not a finite number: not every tracking store can hold it."""
+    return {key: float(value) for key, value in metrics.items() if isfinite(value)}
+
+
+def write_artifacts(
+    folder: Path,
+    config: DictConfig,
+    model: Model,
+    last_averages: Mapping[str, np.ndarray],
+    trajectories: Trajectories | None,
+    title: str,
+) -> None:
+    """Writes config.yaml, checkpoint/ and, of a run that trained, trajectories.npz and trajectories.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True).encode())
+    state = model.state()
+    replaced = {key: value for key, value in last_averages.items() if not np.array_equal(value, state[key])}
+    save_checkpoint(folder / "checkpoint", Checkpoint(state, replaced))
+    if trajectories is not None:
+        trajectories.save(folder / "trajectories.npz")
+        plot_trajectories(trajectories, folder / "trajectories.png", title=title)
