@@ -1,5 +1,6 @@
 """`python -m bnexp [key=value ...]`: one tracked run, or with -m a sweep."""
 
+import os
 import sys
 import traceback
 from math import nan
@@ -9,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.config import CONF_DIR, check
 from bnexp.errors import exit_with, explain, first_line
@@ -47,20 +49,27 @@ def _fail_one_of_a_sweep(name: str, message: str) -> None:
     """Tells of a failed job and marks it as failed for Hydra, which goes on with the next."""
     print(f"bnexp: {name}: {message}", file=sys.stderr)
     _failed.append(name)
-    # the one kind of exception that Hydra tells without a traceback
     raise CompactHydraException(message)
 
 
 def main() -> None:
     """Runs the command line; ends with status 0 only if every run finished."""
     raise_on_signals()
+    # Hydra prints tracebacks of its own, and for some of them no other way to keep it from that
+    wants_traceback = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         job()
     except Interrupted as interrupt:
         exit_with(f"{interrupt}. A run that had started is KILLED and keeps what it measured.", 128 + interrupt.number)
-    finally:
+    except Exception as error:
+        if wants_traceback:
+            raise
         if _failed:
-            print(f"bnexp: {len(_failed)} job(s) of the sweep failed: {', '.join(_failed)}", file=sys.stderr)
+            exit_with(f"{len(_failed)} of the sweep's jobs failed: {', '.join(_failed)}")
+        # what is wrong with the command line itself, in Hydra's words
+        reasons = [error, error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else [error]
+        exit_with("\n".join(map(str, reasons)))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """From a config and a dataset to a model that is ready to train."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 import tensorflow as tf
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
 from bnexp.dataset import Dataset
@@ -42,7 +43,7 @@ def _check_keys(node: DictConfig, group: str) -> None:
     """Raises UserError where the target cannot be found, or does not take every key of its node."""
     target = node["_target_"]
     try:
-        parameters = inspect.signature(get_object(target)).parameters
+        parameters = inspect.signature(resolve_name(target)).parameters
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(
             f"{group}._target_={target}: cannot be loaded ({first_line(error)}). "
@@ -50,9 +51,8 @@ def _check_keys(node: DictConfig, group: str) -> None:
         ) from error
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known = [key for key in node if str(key).startswith("_") or key in parameters]
-    for key in node:
-        if key not in known:
+    for key in map(str, node):
+        if not key.startswith("_") and key not in parameters:
             takes = ", ".join(name for name in parameters if name in node) or "no key"
             raise UserError(f"{group}.{key}={node[key]}: {target} takes no {key}. Leave it out; it takes {takes}.")
 
@@ -69,23 +69,24 @@ def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:
         UserError: network and dataset do not fit, or the batch is too small to have a variance.
     """
     check_sizes(config.network)
-    network, make_layer = make(config, "network"), layer_maker(make(config, "variant"))
-
-    def build() -> Graph:
-        return build_graph(
-            network,
-            make_layer,
-            make(config, "optimizer"),
-            example_shape=dataset.x_train.shape[1:],
-            num_classes=dataset.num_classes,
-            seed=config.seed,
-        )
-
     # nothing of one run may reach the next: names, seeds, cached functions
     tf.keras.backend.clear_session()
-    engine = ENGINES[config.engine](build, device=device)
+    engine = ENGINES[config.engine](graph_builder(config, dataset), device=device)
     check_batch_size(config.batch_size, engine.graph, dataset)
     return Model(engine)
+
+
+def graph_builder(config: DictConfig, dataset: Dataset) -> Callable[[], Graph]:
+    """Returns a function that builds the run's graph in whatever tf.Graph is the current one."""
+    network, make_layer = make(config, "network"), layer_maker(make(config, "variant"))
+    return lambda: build_graph(
+        network,
+        make_layer,
+        make(config, "optimizer"),
+        example_shape=dataset.x_train.shape[1:],
+        num_classes=dataset.num_classes,
+        seed=config.seed,
+    )
 
 
 def check_sizes(network: DictConfig) -> None:

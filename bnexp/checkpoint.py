@@ -71,7 +71,8 @@ def load_checkpoint(folder: Path, source: str = "checkpoint") -> Checkpoint:
         digest, size = manifest["sha256"], manifest["bytes"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{source}: {MANIFEST} of its checkpoint is damaged ({first_line(error)}). Restore another run, or train anew."
+            f"{source}: {MANIFEST} of its checkpoint is damaged ({first_line(error)}). "
+            "Restore another run, or train anew."
         ) from error
     if sha256(content).hexdigest() != digest:
         raise UserError(

@@ -73,24 +73,30 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
 
 def check(config: DictConfig) -> None:
     """Raises UserError at the first value of a config that is missing, leads nowhere or breaks its rule."""
-    _check_complete(config)
+    resolved(config)
+    for group in GROUPS:
+        node = config[group]
+        if not (isinstance(node, DictConfig) and "_target_" in node):
+            raise UserError(f"{group} must be a name of the group or keep its _target_, got {node}. See --help.")
     for key, (holds, rule, advice) in _RULES.items():
         value = OmegaConf.select(config, key)
         if not holds(value):
             raise UserError(f"{key} must be {rule}, got {value!r}. {advice[0].upper()}{advice[1:]}.")
 
 
-def _check_complete(config: DictConfig) -> None:
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Returns the config as plain dicts, lists and values, every `${...}` replaced by what it stands for.
+
+    Raises:
+        UserError: a value is missing, or a `${...}` leads nowhere.
+    """
     try:
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} must be given, and has no default. Write {error.full_key}=VALUE.") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key} cannot be resolved: {first_line(error)}. Write a plain value.") from error
-    for group in GROUPS:
-        node = config[group]
-        if not (isinstance(node, DictConfig) and "_target_" in node):
-            raise UserError(f"{group} must be a name of the group or keep its _target_, got {node}. See --help.")
+    return dict(container)
 
 
 ConfigStore.instance().store(name="schema", node=Config)

@@ -3,8 +3,8 @@
 In such a graph only ancestors of what is fetched ever run. That is what the documents' mistakes are made of, and what a
 `Pruning` keeps: it names the tensors to feed and the tensors to fetch, and an engine runs exactly their ancestors.
 
-Every statistic is read *inside* the graph under a control dependency on what the pruning is for (ENGINE: a pruned function
-has no control outputs), so a pruning's outputs show the state after the call.
+Every statistic is read *inside* the graph under a control dependency on what the pruning is for (ENGINE: a pruned
+function has no control outputs), so a pruning's outputs show the state after the call.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,14 +45,16 @@ class Graph:
     Attributes:
         layers: the variant's layers by name, in the order in which data meets them.
         layer_ranks: the rank of each layer's input: 2 after a dense layer, 4 after a convolution.
-        train: one training step; outputs `loss`, `accuracy` and, a layer, `<layer>/moving_mean`, `<layer>/moving_variance`
+        train: one training step; outputs `loss`, `accuracy` and, a layer, `<layer>/moving_mean`,
+        `<layer>/moving_variance`
             after the step and `<layer>/batch_mean`, `<layer>/batch_variance` (ddof 0) of its input, [channels] float32.
         inference: outputs `outputs` [batch, ...] of the network in inference mode and each layer's moving statistics
             after the call.
         batch_mode: the network in training mode without a training step; outputs `outputs`.
         monitor: what the variant's users run on held-out data while they train; outputs `outputs`. The inference tower,
             unless the variant says otherwise.
-        batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its input
+        batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its
+        input
             in training mode, float64.
         inference_moments: the same in inference mode.
     """

@@ -25,7 +25,7 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Has the signals raise `Interrupted` from here on, except those that the caller's caller ignores, as nohup does."""
+    """Has the signals raise `Interrupted` from here on, except those that are ignored on purpose, as under nohup."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)

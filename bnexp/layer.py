@@ -39,8 +39,8 @@ def layer_maker(factory: Callable[..., Any], **overrides: Any) -> MakeLayer:
     """Returns a function that makes the layer of a given name.
 
     A factory may be a class or make objects that are called as `layer(inputs, training)`, or be itself a function of
-    `inputs` and `training`; it is given `name`, and the overrides, where it takes arguments of that name. What a stranger's
-    layer leaves out gets a default: a Python flag, and plain `optimizer.minimize` as train op.
+    `inputs` and `training`; it is given `name`, and the overrides, where it takes arguments of that name. What a
+    stranger's layer leaves out gets a default: a Python flag, and plain `optimizer.minimize` as train op.
 
     Args:
         factory: what a config's variant node instantiates to: a `functools.partial`, as the node has `_partial_: true`.

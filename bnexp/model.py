@@ -41,7 +41,8 @@ class Model:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._programs: dict[tuple[tuple[str, ...], tuple[bool, ...], int | None], Program] = {}
-        self.layers = tuple(engine.graph.layers)
+        self.layers = tuple(name for name, layer in engine.graph.layers.items() if keeps_statistics(layer))
+        self.rank = next(iter(engine.graph.layer_ranks.values()))
 
     def train(self, inputs: np.ndarray, labels: np.ndarray, rows: np.ndarray, *, calls: int | None) -> Steps:
         """Runs one training step for each row of `rows` [steps, batch] int32, in order.
@@ -68,8 +69,22 @@ class Model:
         parts = [self._run(pruning, inputs, rows)["outputs"] for rows in _batches(np.arange(len(inputs)), batch_size)]
         return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
 
+    def monitor(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns outputs [examples, classes] for held-out data, the way the variant's users watch it while they train.
+
+        It is for some variants a mistake that moves the statistics; nothing is put back here.
+        """
+        outputs = self._run(self._engine.graph.monitor, inputs, np.arange(len(inputs), dtype=np.int32)[None])["outputs"]
+        return outputs[0]
+
     def input_moments(
-        self, inputs: np.ndarray, order: np.ndarray, *, batch_size: int, batch_mode: bool, layers: Sequence[str] = ()
+        self,
+        inputs: np.ndarray,
+        order: np.ndarray,
+        *,
+        batch_size: int,
+        batch_mode: bool,
+        layers: Sequence[str] | None = None,
     ) -> dict[str, BatchMoments]:
         """Measures each layer's input, batch by batch.
 
@@ -78,11 +93,13 @@ class Model:
             order: [n] int, the examples to measure, in order; the last batch may be shorter.
             batch_size: examples a batch.
             batch_mode: whether the layers before normalise with the batch (as in training) or as at inference.
-            layers: those to measure; all by default.
+            layers: those to measure; all by default, also those that keep no statistics.
         """
         graph = self._engine.graph
         pruning = graph.batch_mode_moments if batch_mode else graph.inference_moments
-        layers = layers or self.layers
+        layers = tuple(graph.layers) if layers is None else layers
+        if not layers:
+            return {}
         pruning = pruning.only(f"{layer}/{part}" for layer in layers for part in ("count", "mean", "variance"))
         parts = [self._run(pruning, inputs, rows) for rows in _batches(order, batch_size)]
 

@@ -26,7 +26,7 @@ def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> 
         path: of the PNG.
         title: says which run it is.
     """
-    layers = trajectories.layers
+    layers = trajectories.measured_layers
     figure, axes = plt.subplots(
         len(layers), 2, figsize=(12, 1.2 + 2.5 * len(layers)), squeeze=False, sharex=True, layout="constrained"
     )
@@ -46,7 +46,7 @@ def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> 
 def _draw(axes: Axes, trajectories: Trajectories, layer: str, statistic: str) -> None:
     steps = trajectories.steps
     thin = slice(None, None, max(1, len(steps) // MOST_POINTS))
-    moving = trajectories.arrays[f"{layer}/moving_{statistic}"]
+    moving = trajectories.arrays.get(f"{layer}/moving_{statistic}")
     batch = trajectories.arrays[f"{layer}/batch_{statistic}"]
     marks = list(trajectories.populations)
     population = np.array([getattr(moments[layer], statistic) for moments in trajectories.populations.values()])
@@ -60,10 +60,11 @@ def _draw(axes: Axes, trajectories: Trajectories, layer: str, statistic: str) ->
             steps[thin], batch[thin, channel], ".", color=colour, markersize=2, alpha=0.25,
             label="the batch of that step" if named else None,
         )  # fmt: skip
-        axes.plot(
-            steps[thin], moving[thin, channel], "-", color=colour, linewidth=1.8,
-            label="moving statistic (what inference reads)" if named else None,
-        )  # fmt: skip
+        if moving is not None:
+            axes.plot(
+                steps[thin], moving[thin, channel], "-", color=colour, linewidth=1.8,
+                label="moving statistic (what inference reads)" if named else None,
+            )  # fmt: skip
         axes.plot(
             marks, population[:, channel], "o", markeredgecolor=colour, markerfacecolor="white", markersize=6,
             label="population with that step's weights" if named else None,

@@ -40,8 +40,8 @@ def trace_layer(
         engine: which engine runs it.
 
     Returns:
-        Statistics after each call and outputs of each call, float32. Of a layer that keeps no statistics, `moving_mean` and
-        `moving_variance` have no channels.
+        Statistics after each call and outputs of each call, float32. Of a layer that keeps no statistics, `moving_mean`
+        and `moving_variance` have no channels.
 
     Raises:
         UserError: there is no such variant.
@@ -52,8 +52,9 @@ def trace_layer(
     inferred = run_calls(built, built.graph.inference, inference_batches)
 
     def statistic(name: str) -> np.ndarray:
-        parts = [calls.get(f"{LAYER}/{name}", np.zeros([len(calls["outputs"]), 0], np.float32)) for calls in (trained, inferred)]
-        return np.concatenate(parts)
+        missing = np.zeros([len(train_batches) + len(inference_batches), 0], np.float32)
+        parts = [calls[f"{LAYER}/{name}"] for calls in (trained, inferred) if f"{LAYER}/{name}" in calls]
+        return np.concatenate(parts) if parts else missing
 
     return Trace(statistic("moving_mean"), statistic("moving_variance"), trained["outputs"], inferred["outputs"])
 

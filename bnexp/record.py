@@ -10,11 +10,11 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
-from bnexp.config import GROUPS
+from bnexp.config import GROUPS, resolved
 from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
 from bnexp.plot import plot_trajectories
-from bnexp.track import Tracker
+from bnexp.track import Tracker, without_password
 from bnexp.train import Snapshot
 from bnexp.trajectory import Trajectories
 
@@ -24,8 +24,14 @@ MOST_POINTS = 2000
 
 def params(config: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
     """Returns the run's MLflow params: the config with its keys joined by dots, and the name chosen for each group."""
-    container: Any = OmegaConf.to_container(config, resolve=True)
-    return flatten(container) | {group: choices[group] for group in GROUPS}
+    return flatten(public(config)) | {group: choices[group] for group in GROUPS}
+
+
+def public(config: DictConfig) -> dict[str, Any]:
+    """Returns the resolved config without a tracking store's password."""
+    container = resolved(config)
+    container["tracking"]["uri"] = without_password(container["tracking"]["uri"])
+    return container
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -49,7 +55,7 @@ def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, steps: i
         # the last step always: it is the value that a table of runs shows
         if step % stride == 0 or step == steps:
             tracker.log(finite({"train/loss": loss, "train/accuracy": accuracy}), step=step)
-    distances = {}
+    distances = {"monitor/accuracy": snapshot.monitored}
     for layer, moving in model.moving_statistics().items():
         distances[f"moving/{layer}/mean_error"] = mean_error(moving, snapshot.population[layer])
         distances[f"moving/{layer}/variance_ratio"] = variance_ratio(moving, snapshot.population[layer])
@@ -71,7 +77,7 @@ def write_artifacts(
 ) -> None:
     """Writes config.yaml, checkpoint/ and, of a run that trained, trajectories.npz and trajectories.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True).encode())
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(public(config))).encode())
     state = model.state()
     replaced = {key: value for key, value in last_averages.items() if not np.array_equal(value, state[key])}
     save_checkpoint(folder / "checkpoint", Checkpoint(state, replaced))

@@ -1,7 +1,7 @@
 """The ruler: every recurrence in float64 NumPy, right and wrong, and what a layer with it returns call by call.
 
-Nothing here runs TensorFlow, and no variant imports it. The conformance suite compares every variant with `simulate`; the
-diagnosis compares what an unknown layer did with every entry of `RECURRENCES`.
+Nothing here runs TensorFlow, and no variant imports it. The conformance suite compares every variant with `simulate`;
+the diagnosis compares what an unknown layer did with every entry of `RECURRENCES`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,11 +1,25 @@
-"""What a run prints at its end."""
+"""What a run prints at its end: fits 80 columns, and reads the same in a pipe."""
 
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from bnexp.diagnose import Diagnosis
+
+# metric, how to write it, its name in the table, what it means; no line longer than a terminal is wide
+ROWS = (
+    ("test/accuracy", "{:.4f}", "accuracy", "at eval_batch_size, after the final pass"),
+    ("test/accuracy_before_final_pass", "{:.4f}", "  before final pass", "with the last moving average"),
+    ("test/accuracy_batched", "{:.4f}", "  in large batches", "inference mode; should equal the first"),
+    ("test/accuracy_batch_statistics", "{:.4f}", "  by batch statistics", "what a forgotten training flag gives"),
+    ("test/flips", "{:.0f}", "flips", "predictions that large batches change"),
+    ("test/moved", "{:.3g}", "moved", "most a statistic moved by evaluating"),
+    ("residual_mean", "{:.2g}", "residual, mean", "in standard deviations, worst channel"),
+    ("residual_variance", "{:.2g}", "residual, variance", "as a fraction, worst channel"),
+    ("train/seconds", "{:.3g}", "training", "seconds, with compilation"),
+    ("test/seconds", "{:.3g}", "evaluation", "seconds, with compilation if any"),
+)
 
 
 def print_report(
@@ -15,7 +29,7 @@ def print_report(
     metrics: Mapping[str, float],
     diagnosis: Diagnosis,
     run_id: str,
-    uri: str,
+    where: str,
     device: str,
 ) -> None:
     """Prints the accuracies side by side, the verdict, and where to look on.
@@ -26,37 +40,36 @@ def print_report(
         metrics: the run's final metrics by their MLflow names.
         diagnosis: the verdict.
         run_id: the run's id in MLflow.
-        uri: the tracking store.
+        where: what shows the run in a browser.
         device: the line that says which device was used.
     """
-    table = Table(title=title, title_justify="left", header_style="bold", min_width=72)
-    table.add_column("on the test set")
-    table.add_column("", justify="right")
-    table.add_column("in words")
+    console.print(f"[bold]{escape(title)}[/]", highlight=False)
+    values = dict(metrics) | worst_residuals(metrics)
+    for name, form, label, words in ROWS:
+        if name in values:
+            style = "bold" if name == "test/accuracy" else ""
+            console.print(f"  {label:<21} {form.format(values[name]):>8}   {words}", highlight=False, style=style)
 
-    def row(label: str, name: str, words: str, style: str = "", form: str = ".4f") -> None:
-        if name in metrics:
-            table.add_row(label, format(metrics[name], form), words, style=style)
+    def paragraph(text: str) -> None:
+        # a terminal gets whole words, a pipe whole lines
+        console.print(text, highlight=False, soft_wrap=not console.is_terminal)
 
-    row("accuracy", "test/accuracy", "the headline: eval_batch_size, after the final pass", "bold")
-    row("  before the final pass", "test/accuracy_before_final_pass", "with the last moving average")
-    row("  in large batches", "test/accuracy_batched", "inference mode; should be the headline's equal")
-    row("  with batch statistics", "test/accuracy_batch_statistics", "what a forgotten training flag gives")
-    row("flips", "test/flips", "predictions that differ between one by one and large batches", form=".0f")
-    row("moved", "test/moved", "largest change of a moving statistic by evaluating", form=".3g")
-    row("residual, mean", "worst/residual_mean", "worst layer and channel, in standard deviations", form=".2g")
-    row("residual, variance", "worst/residual_variance", "worst layer and channel, as a fraction", form=".2g")
-    row("training", "train/seconds", "seconds, compilation included", form=".2f")
-    row("evaluation", "test/seconds", "seconds, one by one, compilation included", form=".2f")
-    console.print(table)
     colour = "green" if diagnosis.verdict in ("healthy", "no_statistics") else "red"
-    console.print(f"[bold {colour}]{diagnosis.verdict}[/]: {diagnosis.sentence}", highlight=False)
-    console.print(f"run [bold]{run_id}[/] on {device}", highlight=False)
-    console.print(f"open MLflow's UI: {ui_command(uri)}", highlight=False, soft_wrap=True)
+    paragraph(f"[bold {colour}]{diagnosis.verdict}[/]: {escape(diagnosis.sentence)}")
+    for label, text in (("cure", diagnosis.cure), ("as in", diagnosis.document)):
+        if text:
+            paragraph(f"{label}: {escape(text)}")
+    console.print(f"run {run_id} on {escape(device)}", highlight=False, soft_wrap=True)
+    # never broken into lines, so that it can be copied whole
+    console.print(f"see it in MLflow: {escape(where)}", highlight=False, soft_wrap=True)
 
 
-def ui_command(uri: str) -> str:
-    """Returns the line that shows a tracking store's runs in the browser."""
-    if uri.startswith(("http://", "https://")):
-        return f"open {uri}"
-    return f"python -m mlflow ui --backend-store-uri {uri}"
+def worst_residuals(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Returns the largest `residual_mean` and `residual_variance` of all layers; none where no layer has one."""
+    worst: dict[str, float] = {}
+    for name, value in metrics.items():
+        kind = name.rpartition("/")[2]
+        # a comparison with NaN is false, and NaN is as bad as it gets
+        if kind.startswith("residual_") and not value <= worst.get(kind, float("-inf")):
+            worst[kind] = value
+    return worst

@@ -1,43 +1,37 @@
 """The whole experiment, top to bottom: data, graph, training, final pass, evaluation, diagnosis, tracking."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
-from math import ceil, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from bnexp.build import build_model
-from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
+from bnexp.build import build_model, graph_builder, make
 from bnexp.config import GROUPS, check
 from bnexp.dataset import Dataset
 from bnexp.device import choose_device
 from bnexp.diagnose import diagnose
 from bnexp.evaluate import evaluate
+from bnexp.examine import examine
 from bnexp.final_pass import residuals
+from bnexp.folders import RUNS
+from bnexp.interrupt import uninterrupted
 from bnexp.model import Model
-from bnexp.moments import mean_error, variance_ratio
-from bnexp.plot import plot_trajectories
+from bnexp.record import finite, log_snapshot, params, write_artifacts
 from bnexp.report import print_report
-from bnexp.restore import restore_run
-from bnexp.track import Tracker, flatten
-from bnexp.train import Snapshot, train
+from bnexp.restore import assign_checkpoint, restore_run
+from bnexp.track import Tracker
+from bnexp.train import train
 from bnexp.trajectory import Recorder, Trajectories
-
-RUNS = Path("runs")
 
 # the large batches of the control that evaluation one by one is compared with
 LARGE_BATCH = 1000
-
-# the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
-MOST_POINTS = 2000
 
 
 @dataclass(frozen=True)
@@ -55,90 +49,104 @@ class Result:
     verdict: str
 
 
-def run(config: DictConfig, *, choices: Mapping[str, str], overrides: Sequence[str] = (), name: str = "") -> Result:
+def run(
+    config: DictConfig, *, choices: Mapping[str, str], overrides: Sequence[str] = (), sweep: bool = False
+) -> Result:
     """Runs one tracked experiment.
 
     Args:
         config: composed from conf/config.yaml.
         choices: the chosen name of each config group.
-        overrides: what the command line said.
-        name: the run's name in MLflow; the variant's by default.
+        overrides: what the command line said; they name the run.
+        sweep: whether the run is one of many.
 
     Raises:
-        UserError: something the user can mend. Before the run starts there is no run; after, it ends as FAILED.
+        UserError: something the user can mend. Found before training starts it leaves no run, or in a sweep a FAILED
+            one, so that none of its jobs is missing; later the run ends as FAILED.
     """
     console = Console()
-    with TemporaryDirectory(prefix="bnexp-") as scratch:
+    name = " ".join(overrides) or choices["variant"]
+    failed_start = (name, params(config, choices)) if sweep else None
+    tracking = config.tracking
+    with (
+        TemporaryDirectory(prefix="bnexp-") as scratch,
+        Tracker(uri=tracking.uri, experiment=tracking.experiment, runs=RUNS, failed_start=failed_start) as tracker,
+    ):
         # config -> data -> graph: whatever the user got wrong shows before there is a run
+        check(config)
         checkpoint = None
         if config.restore is not None:
+            fetched = Path(scratch, "restored")
             config, choices, checkpoint = restore_run(
-                config, choices=choices, overrides=overrides, folder=Path(scratch, "restored")
+                config, choices=choices, overrides=overrides, tracker=tracker, folder=fetched
             )
-        check(config)
+            check(config)
         device, device_line = choose_device(config.device)
-        console.print(device_line)
-        dataset: Dataset = instantiate(config.dataset)
+        console.print(device_line, highlight=False)
+        dataset: Dataset = make(config, "dataset")
+        final_pass = make(config, "final_pass")
         model = build_model(config, dataset, device)
-        tracker = Tracker(uri=config.tracking.uri, experiment=config.tracking.experiment, runs=RUNS)
-        tags = {"bnexp.device": device_line} | ({"bnexp.restored_from": config.restore} if config.restore else {})
+        if checkpoint is not None:
+            assign_checkpoint(model, checkpoint, f"restore={config.restore}")
+
+        tags = {"bnexp.device": device_line} | ({"bnexp.restored_from": config.restore} if checkpoint else {})
+        tracker.start(name, params=params(config, choices), tags=tags)
         title = ", ".join(choices[group] for group in GROUPS) + f", decay {config.decay:g}"
+
+        # train, unless the weights are those of a run that did
+        metrics: dict[str, float] = {}
+        trajectories = None
+        if checkpoint is None:
+            trajectories, metrics["train/seconds"] = train_and_log(model, dataset, config, tracker, console)
+
+        # final pass, with the same evaluation before and after it
+        evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)
+        before, last_averages = evaluated(batch_size=config.eval_batch_size), model.state()
+        statistics = final_pass(model, dataset.x_train, batch_size=config.batch_size, seed=config.seed)
+        model.assign_moving_statistics(statistics)  # the only write after training
+        after = evaluated(batch_size=config.eval_batch_size)
+        batched = evaluated(batch_size=LARGE_BATCH)
+        forgotten = evaluated(batch_size=config.eval_batch_size, batch_mode=True)
+        metrics |= {
+            "test/accuracy": after.accuracy,
+            "test/accuracy_before_final_pass": before.accuracy,
+            "test/accuracy_batched": batched.accuracy,
+            "test/accuracy_batch_statistics": forgotten.accuracy,
+            "test/flips": float(np.sum(after.predictions != batched.predictions)),
+            "test/moved": after.moved,
+            "test/seconds": after.seconds,
+        }
+        for layer, residual in residuals(model, dataset.x_train).items():
+            metrics[f"final_pass/{layer}/residual_mean"] = float(residual.mean.max())
+            metrics[f"final_pass/{layer}/residual_variance"] = float(residual.variance.max())
+
+        # diagnose, track
+        evidence = examine(
+            make(config, "variant"),
+            graph_builder(config, dataset),
+            rank=model.rank,
+            decay=config.decay,
+            steps=config.steps,
+            trajectories=trajectories,
+            evaluation=before,
+            batched=batched,
+        )
+        diagnosis = diagnose(evidence)
+        tracker.log(finite(metrics), step=config.steps)
+        tracker.tag({f"bnexp.{key}": value for key, value in asdict(diagnosis).items() if isinstance(value, str)})
         artifacts = Path(scratch, "artifacts")
-        artifacts.mkdir()
-
-        with tracker.start(name or choices["variant"], params=params(config, choices), tags=tags):
-            # train, or take the weights of a run that did
-            metrics: dict[str, float] = {}
-            trajectories = None
-            if checkpoint is None:
-                trajectories, metrics["train/seconds"] = train_and_log(model, dataset, config, tracker, console)
-            else:
-                model.assign({**checkpoint.variables, **checkpoint.last_averages})
-
-            # final pass, with the same evaluation before and after it
-            evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)
-            before, last_averages = evaluated(batch_size=config.eval_batch_size), model.state()
-            final_pass = instantiate(config.final_pass)
-            statistics = final_pass(model, dataset.x_train, batch_size=config.batch_size, seed=config.seed)
-            model.assign_moving_statistics(statistics)  # the only write after training
-            after = evaluated(batch_size=config.eval_batch_size)
-            batched = evaluated(batch_size=LARGE_BATCH)
-            forgotten = evaluated(batch_size=config.eval_batch_size, batch_mode=True)
-            metrics |= {
-                "test/accuracy": after.accuracy,
-                "test/accuracy_before_final_pass": before.accuracy,
-                "test/accuracy_batched": batched.accuracy,
-                "test/accuracy_batch_statistics": forgotten.accuracy,
-                "test/flips": float(np.sum(after.predictions != batched.predictions)),
-                "test/moved": after.moved,
-                "test/seconds": after.seconds,
-            }
-            for layer, residual in residuals(model, dataset.x_train).items():
-                metrics[f"final_pass/{layer}/residual_mean"] = float(residual.mean.max())
-                metrics[f"final_pass/{layer}/residual_variance"] = float(residual.variance.max())
-
-            # diagnose, track
-            diagnosis = diagnose(trajectories, after)
-            tracker.log(finite(metrics), step=config.steps)
-            tracker.tag({"bnexp.verdict": diagnosis.verdict, "bnexp.sentence": diagnosis.sentence})
-            write_artifacts(artifacts, config, model, last_averages, trajectories, title)
-            tracker.artifacts(artifacts)
+        write_artifacts(artifacts, config, model, last_averages, trajectories, title)
+        tracker.artifacts(artifacts)
     print_report(
         console,
         title=title,
         metrics=metrics,
         diagnosis=diagnosis,
         run_id=tracker.run_id,
-        uri=tracker.uri,
+        where=tracker.where(),
         device=device_line,
     )
     return Result(tracker.run_id, metrics, diagnosis.verdict)
-
-
-def params(config: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the run's MLflow params: the config with its keys joined by dots, and the name chosen for each group."""
-    container: Any = OmegaConf.to_container(config, resolve=True)
-    return flatten(container) | {group: choices[group] for group in GROUPS}
 
 
 def train_and_log(
@@ -146,50 +154,19 @@ def train_and_log(
 ) -> tuple[Trajectories, float]:
     """Trains to the end, logs every snapshot as it comes, and returns the trajectories and the seconds of training."""
     recorder, seconds = Recorder(config.steps), 0.0
-    stride = ceil(config.steps / MOST_POINTS)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("training", total=config.steps)
-        for snapshot in train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed):
-            recorder.add(snapshot)
-            seconds += snapshot.seconds
-            log_snapshot(tracker, model, snapshot, stride=stride)
-            progress.update(task, completed=snapshot.step)
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("training", total=config.steps)
+            for snapshot in train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed):
+                recorder.add(snapshot)
+                seconds += snapshot.seconds
+                log_snapshot(tracker, model, snapshot, steps=config.steps)
+                progress.update(task, completed=snapshot.step)
+    except BaseException:
+        # whatever ended the training, what it had recorded is kept; a store that is gone must not hide the reason
+        with uninterrupted(), suppress(Exception), TemporaryDirectory(prefix="bnexp-") as folder:
+            if seconds:
+                recorder.trajectories().save(Path(folder, "trajectories.npz"))
+                tracker.artifacts(Path(folder))
+        raise
     return recorder.trajectories(), seconds
-
-
-def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, stride: int) -> None:
-    """Logs every `stride`-th step's loss and accuracy, and how far the moving statistics are from the population."""
-    first = snapshot.step - len(snapshot.steps.losses) + 1
-    for step, loss, accuracy in zip(
-        range(first, snapshot.step + 1), snapshot.steps.losses, snapshot.steps.accuracies, strict=True
-    ):
-        if step % stride == 0:
-            tracker.log(finite({"train/loss": loss, "train/accuracy": accuracy}), step=step)
-    distances = {}
-    for layer, moving in model.moving_statistics().items():
-        distances[f"moving/{layer}/mean_error"] = mean_error(moving, snapshot.population[layer])
-        distances[f"moving/{layer}/variance_ratio"] = variance_ratio(moving, snapshot.population[layer])
-    tracker.log(finite(distances), step=snapshot.step)
-
-
-def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Leaves out what is not a finite number: not every tracking store can hold it."""
-    return {key: float(value) for key, value in metrics.items() if isfinite(value)}
-
-
-def write_artifacts(
-    folder: Path,
-    config: DictConfig,
-    model: Model,
-    last_averages: Mapping[str, np.ndarray],
-    trajectories: Trajectories | None,
-    title: str,
-) -> None:
-    """Writes config.yaml, checkpoint/ and, of a run that trained, trajectories.npz and trajectories.png."""
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True).encode())
-    state = model.state()
-    replaced = {key: value for key, value in last_averages.items() if not np.array_equal(value, state[key])}
-    save_checkpoint(folder / "checkpoint", Checkpoint(state, replaced))
-    if trajectories is not None:
-        trajectories.save(folder / "trajectories.npz")
-        plot_trajectories(trajectories, folder / "trajectories.png", title=title)

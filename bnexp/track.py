@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,8 +34,9 @@ import mlflow  # noqa: E402  (reads the settings above)
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
-# a new store's tables, created
+# MLflow tells of a new store's tables, urllib3 of every attempt to reach a server; an error of theirs becomes a message
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 # MLflow's own limits for one request
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
@@ -58,7 +61,8 @@ class Tracker:
     def __init__(
         self, *, uri: str, experiment: str, runs: Path, failed_start: tuple[str, Mapping[str, Any]] | None = None
     ) -> None:
-        self.uri, self.run_id, self._failed_start = uri, "", failed_start
+        self.run_id, self._failed_start = "", failed_start
+        self.shown_uri = without_password(uri)
         require_writable(runs, "runs")
         database = uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ""
         if database:
@@ -72,8 +76,8 @@ class Tracker:
             raise
         except Exception as error:
             raise UserError(
-                f"tracking.uri={uri}: no tracking store answers there ({first_line(error)}). Start one with "
-                "mlflow server, or leave tracking.uri out to keep runs in runs/mlflow.db."
+                f"tracking.uri={self.shown_uri}: no tracking store answers there ({first_line(error)}). "
+                "Start one with mlflow server, or leave tracking.uri out to keep runs in runs/mlflow.db."
             ) from error
         self._waiting: list[Metric] = []
         self._flushed = time.monotonic()
@@ -93,7 +97,9 @@ class Tracker:
         """Starts the run; to be called inside the tracker's `with` block, which ends it."""
         source = {"mlflow.user": _user(), "mlflow.source.name": "python -m bnexp", "mlflow.source.type": "LOCAL"}
         with uninterrupted():  # between the run and its id there is no run that could be ended
-            self.run_id = self.client.create_run(self.experiment_id, tags=source | dict(tags), run_name=name).info.run_id
+            self.run_id = self.client.create_run(
+                self.experiment_id, tags=source | dict(tags), run_name=name
+            ).info.run_id
         pairs = [Param(key, str(value)) for key, value in params.items()]
         for i in range(0, len(pairs), PARAMS_A_BATCH):
             self.client.log_batch(self.run_id, params=pairs[i : i + PARAMS_A_BATCH])
@@ -119,6 +125,12 @@ class Tracker:
         """Stores everything in `folder` as the run's artifacts, under the same names."""
         self.client.log_artifacts(self.run_id, str(folder))
 
+    def where(self) -> str:
+        """Returns what shows the run in a browser: a server's address of it, or the command that starts one."""
+        if self.shown_uri.startswith(("http://", "https://")):
+            return f"{self.shown_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return f"python -m mlflow ui --backend-store-uri {shlex.quote(self.shown_uri)}"
+
     def fetch(self, run_id: str, folder: Path) -> dict[str, str]:
         """Fetches a finished run's `config.yaml` and `checkpoint/` into `folder`, and returns its params.
 
@@ -129,8 +141,8 @@ class Tracker:
             run = self.client.get_run(run_id)
         except MlflowException as error:
             raise UserError(
-                f"restore={run_id}: {self.uri} has no such run ({first_line(error)}). Copy the run id from the report "
-                "of a run or from the MLflow UI."
+                f"restore={run_id}: {self.shown_uri} has no such run ({first_line(error)}). "
+                "Copy the run id from the report of a run or from the MLflow UI."
             ) from error
         if run.info.status != "FINISHED":
             raise UserError(
@@ -170,9 +182,14 @@ class Tracker:
                 self.client.set_terminated(self.run_id, status=status)
             except Exception as lost:
                 raise UserError(
-                    f"tracking.uri={self.uri}: the store went away ({first_line(lost)}). Run {self.run_id} could not "
-                    f"be ended there as {status}, and what had not been sent is lost. Start the store, and run again."
+                    f"tracking.uri={self.shown_uri}: the store went away ({first_line(lost)}). Run {self.run_id} could "
+                    f"not be ended as {status}, and what had not been sent is lost. Start the store, and run again."
                 ) from lost
+
+
+def without_password(uri: str) -> str:
+    """Returns a tracking URI as it may be shown and stored."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
 @contextmanager

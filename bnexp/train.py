@@ -13,6 +13,9 @@ from bnexp.moments import Moments, pooled
 
 SNAPSHOTS = 20
 
+# held-out examples that are watched at a snapshot
+MONITORED = 500
+
 # examples on which the population is measured at a snapshot: error of a mean about 1/32 standard deviation
 POPULATION_SAMPLE = 1024
 
@@ -29,12 +32,15 @@ class Snapshot:
         steps: what each step since the last snapshot recorded.
         population: of each layer's input with this moment's weights, in training mode, on a fixed sample of the
             training set: what the moving statistics ought to be.
+        monitored: accuracy on the first MONITORED examples of the test set, watched the way the variant's users watch it;
+            a right variant's statistics do not move by it.
         seconds: time the steps took, compilation included, measuring not.
     """
 
     step: int
     steps: Steps
     population: Mapping[str, Moments]
+    monitored: float
     seconds: float
 
 
@@ -64,7 +70,10 @@ def train(
             dataset.x_train, dataset.y_train, rows, calls=longest if steps >= WORTH_COMPILING else None
         )
         seconds = perf_counter() - started
-        yield Snapshot(end, recorded, measure_population(model, dataset.x_train, sample, batch_size), seconds)
+        watched = model.monitor(dataset.x_test[:MONITORED]).argmax(axis=-1)
+        monitored = float(np.mean(watched == dataset.y_test[:MONITORED]))
+        population = measure_population(model, dataset.x_train, sample, batch_size)
+        yield Snapshot(end, recorded, population, monitored, seconds)
 
 
 def snapshot_steps(model: Model, steps: int) -> list[int]:

@@ -36,6 +36,11 @@ class Trajectories:
         """Returns the names of the layers that keep statistics."""
         return [name.removesuffix("/moving_mean") for name in self.arrays if name.endswith("/moving_mean")]
 
+    @property
+    def measured_layers(self) -> list[str]:
+        """Returns the names of all layers; those that keep no statistics still have inputs with batch moments."""
+        return [name.removesuffix("/batch_mean") for name in self.arrays if name.endswith("/batch_mean")]
+
     def save(self, path: Path) -> None:
         """Writes `steps`, the arrays, and `<layer>/population_mean` and `..._variance` at `snapshot_steps`."""
         arrays: dict[str, Any] = {
@@ -43,7 +48,7 @@ class Trajectories:
             "snapshot_steps": np.array(list(self.populations)),
             **self.arrays,
         }
-        for layer in self.layers:
+        for layer in self.measured_layers:
             series = [population[layer] for population in self.populations.values()]
             arrays[f"{layer}/population_mean"] = np.array([moments.mean for moments in series], np.float32)
             arrays[f"{layer}/population_variance"] = np.array([moments.variance for moments in series], np.float32)

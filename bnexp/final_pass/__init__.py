@@ -44,7 +44,7 @@ def residuals(model: Model, inputs: np.ndarray) -> dict[str, Moments]:
     assigned = model.moving_statistics()
     order = np.arange(len(inputs))
     with model.untouched():
-        batches = model.input_moments(inputs, order, batch_size=INFERENCE_BATCH, batch_mode=False)
+        batches = model.input_moments(inputs, order, batch_size=INFERENCE_BATCH, batch_mode=False, layers=model.layers)
     return {layer: _relative(assigned[layer], pooled(moments)) for layer, moments in batches.items()}
 
 

@@ -19,5 +19,7 @@ from bnexp.moments import Moments, mean_within
 def paper(model: Model, inputs: np.ndarray, *, batch_size: int, seed: int) -> Mapping[str, Moments]:
     """Returns Algorithm 2's statistics of each layer's input over one shuffled epoch in batch mode."""
     with model.untouched():
-        batches = model.input_moments(inputs, shuffled(inputs, seed), batch_size=batch_size, batch_mode=True)
+        batches = model.input_moments(
+            inputs, shuffled(inputs, seed), batch_size=batch_size, batch_mode=True, layers=model.layers
+        )
     return {layer: mean_within(moments) for layer, moments in batches.items()}

@@ -22,5 +22,7 @@ from bnexp.moments import Moments, pooled
 def precise_bn(model: Model, inputs: np.ndarray, *, batch_size: int, seed: int) -> Mapping[str, Moments]:
     """Returns the pooled moments of each layer's input over one shuffled epoch in batch mode."""
     with model.untouched():
-        batches = model.input_moments(inputs, shuffled(inputs, seed), batch_size=batch_size, batch_mode=True)
+        batches = model.input_moments(
+            inputs, shuffled(inputs, seed), batch_size=batch_size, batch_mode=True, layers=model.layers
+        )
     return {layer: pooled(moments) for layer, moments in batches.items()}

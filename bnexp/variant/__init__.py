@@ -29,16 +29,18 @@ class Traits:
         flag: how the layer learns its mode: `"tensor"`, a bool tensor fed with every call, or `"python"`, a Python bool
             and therefore two towers in one graph.
         attachment: what makes the update ops run: `"in_place"` (dependencies of the layer's own output), `"update_ops"`
-            (tf.GraphKeys.UPDATE_OPS, run by the train op), `"own_collection"` (another collection, run by the train op),
-            `"train_ops"` (ops that the layer keeps for the train op), `"assigner"` (an op that the train op runs after
-            the step), `"nothing"` or `"none"` (there are none).
+            (tf.GraphKeys.UPDATE_OPS, run by the train op), `"own_collection"` (another collection, run by the train
+            op), `"train_ops"` (ops that the layer keeps for the train op), `"assigner"` (an op that the train op runs
+            after the step), `"nothing"` or `"none"` (there are none).
         moving: the recurrence of the statistics that inference reads, as `bnexp.reference` spells it out: `"ema"` is
             `moving = decay * moving + (1 - decay) * batch`.
-        variance_ddof: by the rank of the layer's input, 0 where the moving variance averages biased batch variances and 1
+        variance_ddof: by the rank of the layer's input, 0 where the moving variance averages biased batch variances and
+        1
             where it averages Bessel-corrected ones. The batch itself is always normalised with its biased variance.
         initial_mean: moving mean before the first update.
         initial_variance: moving variance before the first update.
-        training_uses: what a training call normalises with: the `"batch"`, the `"moving"` statistics, `"ghost"` batches,
+        training_uses: what a training call normalises with: the `"batch"`, the `"moving"` statistics, `"ghost"`
+        batches,
             `"renorm"`, a part of each `"example"` alone, or `"nothing"`.
         inference_uses: what an inference call normalises with: `"moving"`, the `"batch"` it is given, an `"example"`
             alone, or `"nothing"`.

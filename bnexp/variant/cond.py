@@ -2,17 +2,19 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-Seed 1's second answer turns the first answer's Python flag into a placeholder by building one layer in each branch. What is
-created inside a branch runs only when the branch is taken, so inference moves nothing.
+Seed 1's second answer turns the first answer's Python flag into a placeholder by building one layer in each branch.
+What is created inside a branch runs only when the branch is taken, so inference moves nothing.
 
 Implementation details
-  1. The variables too are created inside the first branch and reused in the second; TensorFlow lifts them out of the branch.
+  1. The variables too are created inside the first branch and reused in the second; TensorFlow lifts them out of the
+     branch.
   2. The moments are computed inside the branch: inference does not pay for them.
-  3. As printed, the answer's average debiases on TensorFlow 1.0 and later, where the helper's default changed under it. This
-     is the plain average.
+  3. As printed, the answer's average debiases on TensorFlow 1.0 and later, where the helper's default changed under it.
+     This is the plain average.
 
 References
-  [1] The answer adds a bias before the layer's scope ends up adding beta; the paper's section 3.2 says that beta replaces it.
+  [1] The answer adds a bias before the layer's scope ends up adding beta; the paper's section 3.2 says that beta
+      replaces it.
 """
 
 from collections.abc import Sequence

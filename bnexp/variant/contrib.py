@@ -8,10 +8,10 @@ output wait for them. One call serves both modes, which is seed 3's cure for the
 Implementation details
   1. The updates are *created inside* the branch of `tf.cond` that training takes. Created outside, they would run
      whichever branch is taken, and inference would move the statistics: that is the twin-branch mistake.
-  2. The moving variance averages biased variances: seed 3's printed digits prove the unfused path. Today's tf_slim takes
-     the fused kernel by default and averages Bessel-corrected ones.
-  3. The flag must be a bool tensor, not a number (seed 3, edit), and must be passed by name: passed second by position it
-     lands in `decay` (seed 1, version 1).
+  2. The moving variance averages biased variances: seed 3's printed digits prove the unfused path. Today's tf_slim
+     takes the fused kernel by default and averages Bessel-corrected ones.
+  3. The flag must be a bool tensor, not a number (seed 3, edit), and must be passed by name: passed second by position
+     it lands in `decay` (seed 1, version 1).
   4. Decay .999 is contrib's default; with few training steps such statistics lag (seed 1, tip 4).
 """
 

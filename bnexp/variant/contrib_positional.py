@@ -2,14 +2,14 @@
 
     batch_norm(x, is_training)       # the signature begins (inputs, decay=0.999, ...)
 
-Seed 1, version 1. The layer's own `is_training` keeps its default, True, so the layer never leaves training mode; and its
-updates, whose rate would be 1 - True = 0, wait in UPDATE_OPS, which nothing runs. At batch_size=1 a dense layer's variance
-is 0 and every input comes out as beta: all predictions are equal.
+Seed 1, version 1. The layer's own `is_training` keeps its default, True, so the layer never leaves training mode; and
+its updates, whose rate would be 1 - True = 0, wait in UPDATE_OPS, which nothing runs. At batch_size=1 a dense layer's
+variance is 0 and every input comes out as beta: all predictions are equal.
 
 Implementation details
   1. `decay` of the configuration has no say here: that is the mistake.
-  2. At inference the flag is False and the rate would be 1 - False = 1: with `updates_collections=None` one inference call
-     would replace the moving mean by its input. In this version the collection saves it from that.
+  2. At inference the flag is False and the rate would be 1 - False = 1: with `updates_collections=None` one inference
+     call would replace the moving mean by its input. In this version the collection saves it from that.
 
 Cure: pass the flag by name, `is_training=is_training`, and run the updates (variants `contrib`, `update_ops`).
 """

@@ -5,12 +5,12 @@
 
 Seed 1, version 2, and seed 3's program. What is created outside the branches runs whichever branch is taken, so every
 inference call also updates the statistics with what it was given: at batch_size=1 it multiplies the moving variance by
-`decay` and pulls the mean to the example. After 1000 calls at decay .999 a third of the variance is left. The accuracy may
-even rise, so it cannot show the leak; a second evaluation, or a look at the statistics, does.
+`decay` and pulls the mean to the example. After 1000 calls at decay .999 a third of the variance is left. The accuracy
+may even rise, so it cannot show the leak; a second evaluation, or a look at the statistics, does.
 
 Implementation details
-  1. Nothing orders inference's read of a statistic against the leaking write: the output may show the statistics of before
-     or after the call. What seed 3 printed is those of before, with the parameters of after.
+  1. Nothing orders inference's read of a statistic against the leaking write: the output may show the statistics of
+     before or after the call. What seed 3 printed is those of before, with the parameters of after.
   2. `reuse=None` and `reuse=True`, which the question asks about, are right.
 
 Cure: one call with the bool tensor as flag (variant `contrib`).

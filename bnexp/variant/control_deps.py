@@ -6,12 +6,12 @@ Seed 1's version 4 and its first answer, in the form that works: the inference t
 variables instead of making a second set.
 
 Implementation details
-  1. Whatever computes the training tower's output updates the statistics, also a look at the training loss on other data:
-     inference must go through the tower built with `training=False`.
+  1. Whatever computes the training tower's output updates the statistics, also a look at the training loss on other
+     data: inference must go through the tower built with `training=False`.
   2. The first answer's code cannot run as printed (it reads `shape` before it is set, and looks for its variables one
      scope too deep); this is the repaired form.
-  3. Its claim to equal contrib's layer holds for the plain average, which this is. Since TensorFlow 1.0 the helper it calls
-     debiases by default, and there the claim fails.
+  3. Its claim to equal contrib's layer holds for the plain average, which this is. Since TensorFlow 1.0 the helper it
+     calls debiases by default, and there the claim fails.
 """
 
 from collections.abc import Sequence

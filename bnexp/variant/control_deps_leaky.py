@@ -3,8 +3,8 @@
     update = assign(...)                                        # here
     tf.cond(flag, lambda: after(update, batch), lambda: moving) # and only named there
 
-Seed 0's broken class: "in test mode, the running mean and std still get updated". A branch that merely uses an outside op
-makes that op an input of the whole `tf.cond`, which runs before a branch is chosen.
+Seed 0's broken class: "in test mode, the running mean and std still get updated". A branch that merely uses an outside
+op makes that op an input of the whole `tf.cond`, which runs before a branch is chosen.
 
 Implementation details
   1. The class itself is not to be had; this is the mechanism that its page describes. The page writes

@@ -3,8 +3,8 @@
     hidden = decay * hidden + (1 - decay) * batch_variance        # starts at 1
     moving_variance = hidden / (1 - decay**t)                     # too large by decay**t / (1 - decay**t)
 
-Equinox's layer in its batch mode does this: by that recurrence a true variance of 1 reads 100 after one step at decay .99,
-10.46 after ten and 1.58 after a hundred. Tests that look at shapes, or after many steps, do not see it.
+Equinox's layer in its batch mode does this: by that recurrence a true variance of 1 reads 100 after one step at decay
+.99, 10.46 after ten and 1.58 after a hundred. Tests that look at shapes, or after many steps, do not see it.
 
 Cure: start the hidden average at 0 (variant `zero_debias`).
 """

@@ -2,15 +2,16 @@
 
     moving = decay * (decay * moving + (1 - decay) * batch) + (1 - decay) * batch        # .19 of the batch at decay .9
 
-Two calls of tf.layers.batch_normalization on the same scope (`reuse=True`: two towers, a siamese network, a second head)
-share the variables and leave four update ops in UPDATE_OPS, and one run of the collection runs them all. The decay that acts
-is the square of the one that was asked for.
+Two calls of tf.layers.batch_normalization on the same scope (`reuse=True`: two towers, a siamese network, a second
+head) share the variables and leave four update ops in UPDATE_OPS, and one run of the collection runs them all. The
+decay that acts is the square of the one that was asked for.
 
 Implementation details
-  1. Both calls see the same inputs here. The second update is made after the first, which tf.layers does not do: unordered,
-     both may read the old value, and a step sometimes weighs .20 instead of .19.
+  1. Both calls see the same inputs here. The second update is made after the first, which tf.layers does not do:
+     unordered, both may read the old value, and a step sometimes weighs .20 instead of .19.
 
-Cure: collect only the first call's updates, or share the layer's output instead of calling it again (variant `update_ops`).
+Cure: collect only the first call's updates, or share the layer's output instead of calling it again (variant
+`update_ops`).
 """
 
 from collections.abc import Sequence

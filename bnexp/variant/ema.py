@@ -3,17 +3,17 @@
     mean, variance = moments of the batch                 # assigned in the forward pass
     shadow = decay * shadow + (1 - decay) * mean           # the assigner, after the step
 
-Seed 2's ConvolutionalBatchNormalizer. What inference reads is the shadow, never `mean` itself, which only holds the last
-batch.
+Seed 2's ConvolutionalBatchNormalizer. What inference reads is the shadow, never `mean` itself, which only holds the
+last batch.
 
 Implementation details
   1. The average must be applied *after* the assignment it averages. The document's recipe builds the assigner first and
-     lets `optimizer` wait on nothing: a race. Here `train_op` builds it under a control dependency on the whole step, and
-     `apply` then reads the variables after that.
+     lets `optimizer` wait on nothing: a race. Here `train_op` builds it under a control dependency on the whole step,
+     and `apply` then reads the variables after that.
   2. `average()` before `apply()` returns None, so the inference tower must be built after the train op.
   3. A shadow starts at its variable's initial value (0 and 1) and is never debiased: debiasing is for tensors only.
-  4. The document's last positional argument of `tf.nn.batch_normalization` is `scale_after_norm`, from an op that is gone;
-     today that place is `name`, and the literal call raises a TypeError.
+  4. The document's last positional argument of `tf.nn.batch_normalization` is `scale_after_norm`, from an op that is
+     gone; today that place is `name`, and the literal call raises a TypeError.
   5. The document takes moments over axes 0, 1 and 2; dense inputs need axis 0 alone.
 """
 

@@ -4,14 +4,14 @@
     with tf.control_dependencies([optimizer]):
         optimizer = tf.group(update_assignments)
 
-Seed 2's recipe. A control dependency binds ops *created* in its block. The averages were created before it; only the group
-around them is created inside, and that waits for the step while they do not. So nothing orders the read that an average
-makes after the assignment that puts this batch's moments there: a step's average takes this batch's moments or the last
-one's, as the runtime pleases (with the ref variables of the document's time, 20 of 60 steps lagged).
+Seed 2's recipe. A control dependency binds ops *created* in its block. The averages were created before it; only the
+group around them is created inside, and that waits for the step while they do not. So nothing orders the read that an
+average makes after the assignment that puts this batch's moments there: a step's average takes this batch's moments or
+the last one's, as the runtime pleases (with the ref variables of the document's time, 20 of 60 steps lagged).
 
 Implementation details
-  1. With resource variables and one executor the order tends to come out the same way every time, which hides the race and
-     does not end it: the audit looks for the missing edge instead.
+  1. With resource variables and one executor the order tends to come out the same way every time, which hides the race
+     and does not end it: the audit looks for the missing edge instead.
 
 Cure: call `get_assigner()` inside the block (variant `ema`).
 """

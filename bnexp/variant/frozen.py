@@ -3,8 +3,9 @@
     y = (x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta        # in training too
 
 What `trainable = False` means to a Keras layer since TensorFlow 2 (inference mode even under training=True), and what
-detection networks do with statistics that a backbone brought along. Frozen from the start, as here, the statistics are those
-of no data: 0 and 1. In tf_slim and TF1 `trainable=False` froze only gamma and beta, and the statistics went on moving.
+detection networks do with statistics that a backbone brought along. Frozen from the start, as here, the statistics are
+those of no data: 0 and 1. In tf_slim and TF1 `trainable=False` froze only gamma and beta, and the statistics went on
+moving.
 """
 
 from collections.abc import Sequence

@@ -2,13 +2,13 @@
 
     moving = decay * moving + (1 - decay) * batch             # of Bessel-corrected variances
 
-The fused kernel normalises with the biased variance and hands on the Bessel-corrected one, so the moving variance comes out
-n / (n - 1) larger than the unfused layer's: .872 instead of .654 in seed 3's program, with its batches of four.
+The fused kernel normalises with the biased variance and hands on the Bessel-corrected one, so the moving variance comes
+out n / (n - 1) larger than the unfused layer's: .872 instead of .654 in seed 3's program, with its batches of four.
 
 Implementation details
-  1. The kernel's arithmetic is written out here, for rank 2 and 4 alike (tf_slim sends a dense input through it as images of
-     one pixel). Compiled by XLA the kernel itself takes E[x**2] - E[x]**2, which at a mean of 40 standard deviations costs
-     its outputs four digits.
+  1. The kernel's arithmetic is written out here, for rank 2 and 4 alike (tf_slim sends a dense input through it as
+     images of one pixel). Compiled by XLA the kernel itself takes E[x**2] - E[x]**2, which at a mean of 40 standard
+     deviations costs its outputs four digits.
   2. At n = 1 the kernel divides by 1: a batch of one value has variance 0, not infinity.
 
 References

@@ -3,9 +3,9 @@
     part j = rows j, j + parts, j + 2 * parts, ...                            # interleaved, as in tf.keras
     moving_variance = decay * moving_variance + (1 - decay) * mean over parts of the parts' variances
 
-What lies *between* the parts' means is in no part's variance, so the moving variance comes out lower than the population's.
-tf.keras (virtual_batch_size) says of it "not strictly correct" and Keras 3 dropped it; timm's SplitBatchNorm takes contiguous
-parts.
+What lies *between* the parts' means is in no part's variance, so the moving variance comes out lower than the
+population's. tf.keras (virtual_batch_size) says of it "not strictly correct" and Keras 3 dropped it; timm's
+SplitBatchNorm takes contiguous parts.
 
 Implementation details
   1. A batch that does not divide evenly is split as evenly as it goes; tf.keras raises.

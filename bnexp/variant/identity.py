@@ -2,8 +2,8 @@
 
     y = x
 
-Seed 1 ends with it: "if I set batch_norm_layer to null ... the inference results are all the same". A net without batch norm
-that was tuned for one may well die (all its ReLUs at 0) and then says one class; that is the net, not the layer.
+Seed 1 ends with it: "if I set batch_norm_layer to null ... the inference results are all the same". A net without batch
+norm that was tuned for one may well die (all its ReLUs at 0) and then says one class; that is the net, not the layer.
 """
 
 from collections.abc import Sequence

@@ -2,13 +2,14 @@
 
     moving = momentum * moving + (1 - momentum) * batch        # Keras calls decay `momentum`
 
-Keras creates its two assignments and ties them to nothing: inside a `tf.function`, as `fit` and eager code have it, automatic
-control dependencies run every stateful op of the body, and the updates happen. So the call is wrapped in one here. In a bare
-TF1-style graph the same layer's updates would never run.
+Keras creates its two assignments and ties them to nothing: inside a `tf.function`, as `fit` and eager code have it,
+automatic control dependencies run every stateful op of the body, and the updates happen. So the call is wrapped in one
+here. In a bare TF1-style graph the same layer's updates would never run.
 
 Implementation details
-  1. Keras 3 averages the biased variance for every rank; tf.keras of TensorFlow 2.15 and before averaged the Bessel-corrected
-     one for rank 4. Moving a convolutional model from one to the other changes its moving variance by n / (n - 1).
+  1. Keras 3 averages the biased variance for every rank; tf.keras of TensorFlow 2.15 and before averaged the
+     Bessel-corrected one for rank 4. Moving a convolutional model from one to the other changes its moving variance by
+     n / (n - 1).
   2. `trainable = False` puts a Keras layer into inference mode, training or not; see variant `frozen`.
 
 References

@@ -2,9 +2,9 @@
 
     moving = (1 - decay) * moving + decay * batch
 
-PyTorch's `momentum` is the weight of the new batch, TensorFlow's and Keras's that of the old average; a port that copies the
-number swaps the two. At .9 the "average" is nine tenths the last batch. eigenfoo/batch-renorm passes momentum=.99 as the
-rate of the update.
+PyTorch's `momentum` is the weight of the new batch, TensorFlow's and Keras's that of the old average; a port that
+copies the number swaps the two. At .9 the "average" is nine tenths the last batch. eigenfoo/batch-renorm passes
+momentum=.99 as the rate of the update.
 
 Cure: pass 1 - momentum (variant `control_deps`).
 """

@@ -2,12 +2,12 @@
 
     y = (x - moving_mean) / sqrt(moving_variance + epsilon)        # in training too
 
-The layer is called in inference mode while the script runs its update ops by hand; or somebody means to bring training and
-inference together. The statistics chase the activations, gradients know nothing of the normalisation, and training may
-diverge: the paper's section 2 describes exactly this failure.
+The layer is called in inference mode while the script runs its update ops by hand; or somebody means to bring training
+and inference together. The statistics chase the activations, gradients know nothing of the normalisation, and training
+may diverge: the paper's section 2 describes exactly this failure.
 
-Cure: normalise with the batch while training (variant `update_ops`); batch renormalisation (variant `renorm`) is the way to
-bring the two together.
+Cure: normalise with the batch while training (variant `update_ops`); batch renormalisation (variant `renorm`) is the
+way to bring the two together.
 """
 
 from collections.abc import Sequence

@@ -4,12 +4,13 @@
     d = clip((mean_batch - mean_moving) / stddev_moving, -dmax, dmax)
     y = (x - mean_batch) / stddev_batch * r + d                 # r and d are constants to the gradient
 
-With rmax 1 and dmax 0 it is batch norm; without clipping, training sees exactly what inference will. It is the one right
-variant whose training *reads* its moving statistics, those of before the step, so it never shares another's training.
+With rmax 1 and dmax 0 it is batch norm; without clipping, training sees exactly what inference will. It is the one
+right variant whose training *reads* its moving statistics, those of before the step, so it never shares another's
+training.
 
 Implementation details
-  1. What moves is the standard deviation, sqrt(variance + epsilon), not the variance: one step takes a moving variance of 1
-     to (decay + (1 - decay) * sqrt(v + epsilon))**2 - epsilon, roughly, and that is no average of variances.
+  1. What moves is the standard deviation, sqrt(variance + epsilon), not the variance: one step takes a moving variance
+     of 1 to (decay + (1 - decay) * sqrt(v + epsilon))**2 - epsilon, roughly, and that is no average of variances.
   2. The paper opens rmax and dmax while training goes on; here they are constants, and its final values by default.
 
 References

@@ -2,8 +2,8 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-The flag is a Python bool, so training and inference are two towers that share variables. Seed 1's version 3 is this layer
-with the two `add_to_collection` lines lost in copying: its updates are created and never run.
+The flag is a Python bool, so training and inference are two towers that share variables. Seed 1's version 3 is this
+layer with the two `add_to_collection` lines lost in copying: its updates are created and never run.
 
 Implementation details
   1. The collection is slim's private `_update_ops_`, which `minimize` knows nothing of; inception's training script

@@ -2,14 +2,14 @@
 
     update = assign_moving_average(...)        # created, tied to nothing, never run
 
-Seed 1, version 3. In a TF1-style graph an op runs only if a fetch needs it, and nothing needs these: the statistics stay 0
-and 1 and inference returns x / sqrt(1 + epsilon), .99950037 of what it was given.
+Seed 1, version 3. In a TF1-style graph an op runs only if a fetch needs it, and nothing needs these: the statistics
+stay 0 and 1 and inference returns x / sqrt(1 + epsilon), .99950037 of what it was given.
 
 Implementation details
-  1. The copy makes its variables with `tf.Variable`, so each call makes new ones: the inference tower has a gamma, a beta
-     and statistics of its own, named `<scope>_1/...`, and would see nothing of training even if the updates ran.
-  2. The literal `tf.zeros_initializer(shape)` raises a TypeError since TensorFlow 1.0, where it became a class; the smallest
-     repair is `tf.zeros(shape)`, which version 4 uses.
+  1. The copy makes its variables with `tf.Variable`, so each call makes new ones: the inference tower has a gamma, a
+     beta and statistics of its own, named `<scope>_1/...`, and would see nothing of training even if the updates ran.
+  2. The literal `tf.zeros_initializer(shape)` raises a TypeError since TensorFlow 1.0, where it became a class; the
+     smallest repair is `tf.zeros(shape)`, which version 4 uses.
 
 Cure: put the updates into a collection and run it (variant `slim`), and share the variables.
 """

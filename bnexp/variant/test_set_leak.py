@@ -2,9 +2,9 @@
 
     every so many steps:  accuracy.eval(test images)        # in a graph built with is_training=True
 
-R2RT's well-known post: inference itself is a graph of its own and right, but the training graph, the only one that is open
-while training, is fed the test set to watch the accuracy, and each look averages the test set into the statistics. The
-figures that come out are measured on data that the network's statistics have seen.
+R2RT's well-known post: inference itself is a graph of its own and right, but the training graph, the only one that is
+open while training, is fed the test set to watch the accuracy, and each look averages the test set into the statistics.
+The figures that come out are measured on data that the network's statistics have seen.
 
 Implementation details
   1. The layer is `control_deps` line by line; only `monitor` differs.

@@ -3,15 +3,15 @@
     moving = decay * moving + (1 - decay) * batch
 
 tflearn takes no flag: every layer reads one bool *variable*, `is_training`, which starts False. tflearn's own trainer
-switches it; whoever trains without that trainer must call `tflearn.is_training(True, session)`. Seed 4's questioner did not,
-and the answer given there (run UPDATE_OPS) cannot help: tflearn puts nothing into that collection.
+switches it; whoever trains without that trainer must call `tflearn.is_training(True, session)`. Seed 4's questioner did
+not, and the answer given there (run UPDATE_OPS) cannot help: tflearn puts nothing into that collection.
 
 Implementation details
-  1. The switch is thrown here at the start of every call, from the flag that the engine feeds; the layer then branches on
-     the variable, never on the flag.
+  1. The switch is thrown here at the start of every call, from the flag that the engine feeds; the layer then branches
+     on the variable, never on the flag.
   2. The variable is saved with the model: a checkpoint written in the middle of training wakes up in training mode.
-  3. tflearn draws gamma from N(1, 0.002) and uses epsilon 1e-5; here gamma starts at 1 and epsilon is the configured one, so
-     that statistics and outputs have a closed form.
+  3. tflearn draws gamma from N(1, 0.002) and uses epsilon 1e-5; here gamma starts at 1 and epsilon is the configured
+     one, so that statistics and outputs have a closed form.
 
 References
   [1] tflearn/layers/normalization.py and tflearn/config.py.
@@ -26,6 +26,8 @@ from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
+SWITCHED_MODE = "tflearn_switched_mode"
+
 
 class BatchNorm:
     """A tflearn layer, switched by a variable."""
@@ -37,19 +39,22 @@ class BatchNorm:
 
     def __call__(self, inputs: tf.Tensor, training: tf.Tensor) -> tf.Tensor:
         """Sets the mode variable to `training` and follows it."""
-        with v1.variable_scope(v1.get_variable_scope(), reuse=v1.AUTO_REUSE):
-            mode = v1.get_variable("is_training", [], tf.bool, v1.zeros_initializer(), trainable=False)
         with v1.variable_scope(self.name):
             gamma, beta = new_affine(inputs.shape[-1])
             self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
-        with tf.control_dependencies([mode.assign(training)]):
-            is_training = mode.read_value()
         mean, variance = tf.cond(
-            is_training,
+            self._switched(training),
             lambda: self._update(inputs),
             lambda: (self.moving_mean.read_value(), self.moving_variance.read_value()),
         )
         return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
+
+    def _switched(self, training: tf.Tensor) -> tf.Tensor:
+        if not v1.get_collection(SWITCHED_MODE):  # the first layer throws the switch for all
+            mode = v1.get_variable("is_training", [], tf.bool, v1.zeros_initializer(), trainable=False)
+            with tf.control_dependencies([mode.assign(training)]):
+                v1.add_to_collection(SWITCHED_MODE, mode.read_value())
+        return v1.get_collection(SWITCHED_MODE)[0]
 
     def _update(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = batch_moments(inputs)

@@ -2,9 +2,9 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-Seed 0's working scheme ("trainOps"): a placeholder for the mode, a list of the model's batch-norm instances, and a method
-that asks every instance for the ops to run beside the training op. A caller who forgets to run them has seed 0's first
-mistake again: updates that exist and never execute.
+Seed 0's working scheme ("trainOps"): a placeholder for the mode, a list of the model's batch-norm instances, and a
+method that asks every instance for the ops to run beside the training op. A caller who forgets to run them has seed 0's
+first mistake again: updates that exist and never execute.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,11 @@ class BatchNorm:
             average(self.moving_mean, self.batch_mean, self.decay),
             average(self.moving_variance, self.batch_variance, self.decay),
         ]
-        mean = tf.where(training, self.batch_mean, self.moving_mean)
-        variance = tf.where(training, self.batch_variance, self.moving_variance)
+        mean, variance = tf.cond(
+            training,
+            lambda: (self.batch_mean, self.batch_variance),
+            lambda: (self.moving_mean.read_value(), self.moving_variance.read_value()),
+        )
         return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     @staticmethod

@@ -4,8 +4,8 @@
     y = batch_normalization(x, training=training)
     with tf.control_dependencies(update_ops): ...                  # waits for nothing
 
-The documentation that seed 4's answer quotes warns of it: "be sure to add any batch_normalization ops before getting the
-update_ops collection". `get_collection` returns a copy, not a view.
+The documentation that seed 4's answer quotes warns of it: "be sure to add any batch_normalization ops before getting
+the update_ops collection". `get_collection` returns a copy, not a view.
 
 Implementation details
   1. A layer that remembers what the collection held when it was made stands for the script that collects at its top.

@@ -5,7 +5,8 @@
 The most common mistake of all, and seed 0's: "creating the op to update the running mean ... but not tieing it to the
 training ... it will never get executed". Training normalises with the batch and goes well; the statistics stay 0 and 1.
 
-Cure: `with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))` around `minimize` (variant `update_ops`).
+Cure: `with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))` around `minimize` (variant
+`update_ops`).
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
     moving_variance = 0 at first        # low by decay**t of itself after t steps
 
-With few steps, or before any, inference divides by little more than sqrt(epsilon) and its outputs are up to 31 times too
-large. d2l's notebook and Chainer's `avg_var` began so; in Chainer a forgotten first step gives NaN.
+With few steps, or before any, inference divides by little more than sqrt(epsilon) and its outputs are up to 31 times
+too large. d2l's notebook and Chainer's `avg_var` began so; in Chainer a forgotten first step gives NaN.
 
 Cure: start at 1, or debias (variants `control_deps`, `zero_debias`).
 """

@@ -3,9 +3,9 @@
     biased = decay * biased + (1 - decay) * batch           # starts at 0
     moving = biased / (1 - decay**t)                        # t updates so far
 
-After one step the moving mean *is* the batch mean and the initial values are forgotten: with few steps this is the better
-average. It came as a silent change of a default (zero_debias=True), so layers copied from before it, such as seed 1's
-versions 3 and 4 and both its answers, average differently on every later TensorFlow.
+After one step the moving mean *is* the batch mean and the initial values are forgotten: with few steps this is the
+better average. It came as a silent change of a default (zero_debias=True), so layers copied from before it, such as
+seed 1's versions 3 and 4 and both its answers, average differently on every later TensorFlow.
 
 Implementation details
   1. Both statistics are debiased; contrib's own `zero_debias_moving_mean` debiased the mean alone.

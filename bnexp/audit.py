@@ -1,0 +1,151 @@
+"""A static audit of a TF1-style graph: what can be told from its edges alone, each finding with the name of its op.
+
+An op runs only if a fetch needs it, and two ops are ordered only if one is the other's ancestor. So whether updates
+run, whether inference runs them too, and whether an average reads what it averages before or after it is written, are
+properties of the graph. A run may hide them: a race that always comes out the same way is still a race.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from bnexp.ancestry import ancestors, bodies_write, is_write
+from bnexp.graph import Graph, keeps_statistics
+
+v1 = tf.compat.v1
+
+Check = Literal[
+    "update_never_run", "update_at_inference", "unordered_average", "unordered_read", "two_sets", "not_saved"
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a graph.
+
+    Attributes:
+        check: which rule is broken.
+        layer: the batch-norm layer concerned.
+        op: the name of the op.
+        sentence: what is wrong with it, in words.
+    """
+
+    check: Check
+    layer: str
+    op: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class _Use:
+    """The ops that touch one variable, initialisation apart."""
+
+    reads: tuple[tf.Operation, ...]
+    writes: tuple[tf.Operation, ...]
+    guarded: tuple[tf.Operation, ...]  # writes inside a branch
+
+
+def audit(graph: Graph) -> list[Finding]:
+    """Audits a graph that was built in a tf.Graph; findings come layer by layer.
+
+    Args:
+        graph: what `build_graph` returned inside a `tf.Graph` (in a wrapped function variables have no ops of their
+        own).
+    """
+    trained = ancestors(graph.train.outputs.values())
+    inferred = ancestors([graph.inference.outputs["outputs"]])
+    variables = [variable for variable in v1.global_variables() if not variable.trainable]
+    uses = {variable.name: _use(variable) for variable in variables}
+    saved = {variable.name for variable in v1.global_variables()}
+    findings = []
+    for name, layer in graph.layers.items():
+        if keeps_statistics(layer):
+            moving = [layer.moving_mean, layer.moving_variance]
+            findings += _reach(name, moving, uses, trained, inferred)
+            findings += _sets(name, graph, moving, uses, trained)
+            for variable in moving:
+                if variable.name not in saved:
+                    said = f"a Saver() would not save {variable.name}: it is in no collection of variables"
+                    findings.append(Finding("not_saved", name, variable.name, said))
+    return findings + _orders(graph, uses, trained, "training") + _orders(graph, uses, inferred, "inference")
+
+
+def _use(variable: Any) -> _Use:
+    consumers = [op for op in variable.handle.consumers() if op != variable.initializer]
+    writes = tuple(op for op in consumers if is_write(op.type))
+    guarded = tuple(op for op in consumers if op not in writes and bodies_write(op))
+    return _Use(tuple(op for op in consumers if op.type == "ReadVariableOp"), writes, guarded)
+
+
+def _reach(
+    layer: str, moving: Iterable[Any], uses: Mapping[str, _Use], trained: set[Any], inferred: set[Any]
+) -> list[Finding]:
+    findings = []
+    for variable in moving:
+        use = uses[variable.name]
+        for write in use.writes:
+            if write not in trained:
+                said = f"{write.name} updates {variable.name} and is no ancestor of the train op: it never runs"
+                findings.append(Finding("update_never_run", layer, write.name, said))
+            if write in inferred:
+                said = f"{write.name} updates {variable.name} and is an ancestor of what inference fetches"
+                findings.append(Finding("update_at_inference", layer, write.name, said))
+        for branch in use.guarded:
+            if branch not in trained:
+                said = f"{branch.name} guards the update of {variable.name} and is no ancestor of the train op"
+                findings.append(Finding("update_never_run", layer, branch.name, said))
+        if not use.writes and not use.guarded:
+            said = f"nothing in the graph writes {variable.name}"
+            findings.append(Finding("update_never_run", layer, variable.name.removesuffix(":0"), said))
+    return findings
+
+
+def _sets(layer: str, graph: Graph, moving: list[Any], uses: Mapping[str, _Use], trained: set[Any]) -> list[Finding]:
+    """Looks for statistics that training writes while inference reads others."""
+    read = {variable.name for variable in moving}
+    # an optimizer names its slots after the variable they belong to
+    slots = tuple(f"{variable.name.removesuffix(':0')}/" for variable in v1.trainable_variables())
+    own = [name for name in uses if name.startswith(f"{layer}/") and not name.startswith(slots)]
+    written = [name for name in own if any(op in trained for op in uses[name].writes + uses[name].guarded)]
+    if not written or read & set(written):
+        return []
+    said = f"training writes {', '.join(written)}; inference reads {', '.join(sorted(read))}"
+    return [Finding("two_sets", layer, written[0].removesuffix(":0"), said)]
+
+
+def _orders(graph: Graph, uses: Mapping[str, _Use], running: set[Any], when: str) -> list[Finding]:
+    """Looks for reads and writes of one statistic in one fetch, neither of which waits for the other."""
+    findings = []
+    layers = {
+        variable.name: name
+        for name, layer in graph.layers.items()
+        for variable in (getattr(layer, s, None) for s in vars(layer))
+        if isinstance(variable, tf.Variable)
+    }
+    moving = {
+        variable.name: name
+        for name, layer in graph.layers.items()
+        if keeps_statistics(layer)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    }
+    before = {}
+
+    def waits_for(op: Any, other: Any) -> bool:
+        if op not in before:
+            before[op] = ancestors([], ops=[op])
+        return other in before[op]
+
+    for name, use in uses.items():
+        for write in (op for op in use.writes if op in running):
+            for read in (op for op in use.reads if op in running):
+                if waits_for(read, write) or waits_for(write, read):
+                    continue
+                layer = layers.get(name, name.split("/")[0])
+                averages = [w for m, of in moving.items() if of == layer and m != name for w in uses[m].writes]
+                averaged = name not in moving and any(waits_for(average, read) for average in averages)
+                check: Check = "unordered_average" if averaged else "unordered_read"
+                said = f"in {when} nothing orders the read {read.name} of {name} against its assignment {write.name}"
+                findings.append(Finding(check, layer, read.name, said))
+    return findings

@@ -1,0 +1,79 @@
+"""Gathers the evidence for a diagnosis: the layer probed alone, the whole graph audited, the run's own figures."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from bnexp.audit import Finding, audit
+from bnexp.diagnose import Evidence
+from bnexp.evaluate import Evaluation
+from bnexp.fingerprint import fingerprint
+from bnexp.graph import Graph
+from bnexp.moments import Moments, mean_error, variance_ratio
+from bnexp.trajectory import Trajectories
+
+
+def examine(
+    variant: Callable[..., Any],
+    build: Callable[[], Graph],
+    *,
+    rank: int,
+    decay: float,
+    steps: int,
+    trajectories: Trajectories | None,
+    evaluation: Evaluation,
+    batched: Evaluation,
+) -> Evidence:
+    """Probes the variant, audits the network's graph, and puts both beside what the run measured.
+
+    Args:
+        variant: makes a layer, as the config's variant node instantiates to.
+        build: builds the network's graph in the current tf.Graph.
+        rank: of the layers' inputs, 2 or 4.
+        decay: the run's.
+        steps: training steps behind the statistics.
+        trajectories: of the run; None where it only restored another's weights.
+        evaluation: at eval_batch_size, with the last moving averages.
+        batched: in large batches, inference mode.
+    """
+    mean, variance = _distance(trajectories)
+    return Evidence(
+        fingerprint=fingerprint(variant, rank=rank),
+        findings=_audit(build),
+        decay=decay,
+        steps=steps,
+        accepts_decay=accepts(variant, "decay"),
+        mean_error=mean,
+        variance_ratio=variance,
+        moved=evaluation.moved,
+        accuracy=evaluation.accuracy,
+        accuracy_batched=batched.accuracy,
+    )
+
+
+def accepts(factory: Callable[..., Any], name: str) -> bool:
+    """Tells whether a factory takes an argument of that name."""
+    parameters = inspect.signature(factory.func if isinstance(factory, partial) else factory).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _audit(build: Callable[[], Graph]) -> list[Finding]:
+    # a graph of its own: in the engine's wrapped function variables are inputs, and have no ops to look at
+    with tf.Graph().as_default():
+        return audit(build())
+
+
+def _distance(trajectories: Trajectories | None) -> tuple[float, float]:
+    """Returns the worst layer's mean error and variance ratio at the end of training."""
+    if trajectories is None or not trajectories.layers:
+        return float("nan"), float("nan")
+    population = list(trajectories.populations.values())[-1]
+    errors, ratios = [], []
+    for layer in trajectories.layers:
+        moving = Moments(*(trajectories.arrays[f"{layer}/moving_{s}"][-1] for s in ("mean", "variance")))
+        errors.append(mean_error(moving, population[layer]))
+        ratios.append(variance_ratio(moving, population[layer]))
+    return max(errors), max(ratios, key=lambda ratio: max(ratio, 1 / ratio) if ratio else float("inf"))
