@@ -75,7 +75,7 @@ class Model:
         It is for some variants a mistake that moves the statistics; nothing is put back here.
         """
         outputs = self._run(self._engine.graph.monitor, inputs, np.arange(len(inputs), dtype=np.int32)[None])["outputs"]
-        return outputs[0]
+        return outputs.reshape(-1, outputs.shape[-1])
 
     def input_moments(
         self,

@@ -32,8 +32,8 @@ class Snapshot:
         steps: what each step since the last snapshot recorded.
         population: of each layer's input with this moment's weights, in training mode, on a fixed sample of the
             training set: what the moving statistics ought to be.
-        monitored: accuracy on the first MONITORED examples of the test set, watched the way the variant's users watch it;
-            a right variant's statistics do not move by it.
+        monitored: accuracy on the first MONITORED examples of the test set, watched the way the variant's users watch
+            it; a right variant's statistics do not move by it.
         seconds: time the steps took, compilation included, measuring not.
     """
 

@@ -1,0 +1,149 @@
+"""Finished runs, read back from the tracking store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+
+from bnexp.errors import UserError, first_line
+
+PARENT_TAG = "mlflow.parentRunId"
+
+# tag of a sweep's parent run
+SWEEP_TAG = "bnexp.sweep"
+
+# the most runs that one comparison takes
+MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as the store has it.
+
+    Attributes:
+        run_id: in MLflow.
+        name: in MLflow.
+        status: `"FINISHED"`, `"FAILED"`, `"KILLED"` or `"RUNNING"`.
+        params: the flattened config.
+        metrics: the last value of each metric.
+        tags: the run's tags.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+    @property
+    def verdict(self) -> str:
+        """Returns the diagnosis in one word; empty where there is none."""
+        return self.tags.get("bnexp.verdict", "")
+
+
+class Store:
+    """A tracking store, read only.
+
+    Args:
+        uri: any MLflow tracking URI.
+        experiment: the name of the experiment whose runs are read.
+
+    Raises:
+        UserError: the store does not answer or has no such experiment.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").partition("?")[0]).exists():
+            # MLflow would make an empty store there
+            raise UserError(f"tracking.uri={uri}: there is no such file. Run python -m bnexp first, or in that folder.")
+        try:
+            self.client = mlflow.MlflowClient(tracking_uri=uri)
+            found = self.client.get_experiment_by_name(experiment)
+        except Exception as error:
+            raise UserError(
+                f"tracking.uri={uri}: no tracking store answers there ({first_line(error)}). "
+                "Give the URI that the runs were tracked with."
+            ) from error
+        if found is None:
+            known = ", ".join(e.name for e in self.client.search_experiments())
+            raise UserError(f"tracking.experiment={experiment}: {uri} has no such experiment. Take one of {known}.")
+        self.experiment_id = str(found.experiment_id)
+
+    def search(self, condition: str = "") -> list[StoredRun]:
+        """Returns the runs that meet an MLflow filter such as `params.decay = "0.9"`, newest first, parents left out.
+
+        Raises:
+            UserError: the filter is not one of MLflow's.
+        """
+        runs: list[StoredRun] = []
+        token = None
+        while len(runs) < MOST_RUNS:
+            try:
+                page = self.client.search_runs(
+                    [self.experiment_id], condition, order_by=["attributes.start_time DESC"], page_token=token
+                )
+            except MlflowException as error:
+                raise UserError(
+                    f"filter={condition}: MLflow does not understand it ({first_line(error)}). "
+                    "Write for example filter='params.decay = \"0.9\" and metrics.`test/accuracy` > 0.9'."
+                ) from error
+            runs += [_stored(run) for run in page]
+            token = page.token
+            if not token:
+                break
+        return [run for run in runs if SWEEP_TAG not in run.tags]
+
+    def children(self, parent_id: str) -> list[StoredRun]:
+        """Returns the jobs of a sweep, in the order in which they started."""
+        return self.search(f"tags.`{PARENT_TAG}` = '{parent_id}'")[::-1]
+
+    def get(self, run_ids: Sequence[str]) -> list[StoredRun]:
+        """Returns runs by id, in that order; a sweep's parent stands for its jobs.
+
+        Raises:
+            UserError: there is no such run.
+        """
+        runs: list[StoredRun] = []
+        for run_id in run_ids:
+            try:
+                run = _stored(self.client.get_run(run_id))
+            except MlflowException as error:
+                raise UserError(
+                    f"runs=[{run_id}]: the store has no such run ({first_line(error)}). Copy its id from a report or "
+                    "from the MLflow UI."
+                ) from error
+            runs += self.children(run_id) if SWEEP_TAG in run.tags else [run]
+        return runs
+
+    def latest_sweep(self) -> list[StoredRun]:
+        """Returns the jobs of the newest sweep; where there is none, every run.
+
+        Raises:
+            UserError: the experiment is empty.
+        """
+        sweeps = self.client.search_runs(
+            [self.experiment_id], f"tags.`{SWEEP_TAG}` != ''", order_by=["attributes.start_time DESC"], max_results=1
+        )
+        runs = self.children(sweeps[0].info.run_id) if sweeps else self.search()[::-1]
+        if not runs:
+            raise UserError("there are no runs to compare. Run python -m bnexp -m variant=contrib,ema first.")
+        return runs
+
+    def trajectories(self, run_id: str, folder: Path) -> dict[str, np.ndarray]:
+        """Returns the arrays of a run's trajectories.npz; empty where it has none, as a restored run."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(artifact.path == "trajectories.npz" for artifact in self.client.list_artifacts(run_id)):
+            return {}
+        path = self.client.download_artifacts(run_id, "trajectories.npz", str(folder))
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+
+def _stored(run: Any) -> StoredRun:
+    data, info = run.data, run.info
+    return StoredRun(info.run_id, info.run_name or "", info.status, dict(data.params), dict(data.metrics), dict(data.tags))

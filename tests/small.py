@@ -1,0 +1,49 @@
+"""Small networks on small data, for every test that needs a model; built exactly as a run builds its own."""
+
+from pathlib import Path
+
+import hydra
+import numpy as np
+from omegaconf import DictConfig
+
+from bnexp.build import build_model
+from bnexp.config import CONF_DIR
+from bnexp.dataset import Dataset, make_dataset
+from bnexp.model import Model
+
+# a few units and channels do all that a hundred do
+SIZES = {"mlp": "network.widths=[6,5]", "cnn": "network.filters=[3,4]", "resnet": "network.filters=[3,4]"}
+
+
+def names(group: str) -> list[str]:
+    """Returns the names in a config group, by listing its folder."""
+    return sorted(path.stem for path in Path(CONF_DIR, group).glob("*.yaml"))
+
+
+def compose(*overrides: str) -> DictConfig:
+    """Composes conf/config.yaml as the command line does."""
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return hydra.compose("config", list(overrides))
+
+
+def images(examples: int = 60, tests: int = 30, *, side: int = 4, channels: int = 2, seed: int = 7) -> Dataset:
+    """Returns images whose channels lie off centre and spread unequally, of 3 classes that can be told apart."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(examples + tests) % 3)
+    x = random.normal(size=[examples + tests, side, side, channels]) * [0.3, 2.0][:channels] + [5.0, -1.0][:channels]
+    # each class has its own brightest column
+    x[np.arange(len(x)), :, labels, 0] += 1.0
+    return make_dataset(
+        x[:examples], labels[:examples], x[examples:], labels[examples:], source="small", num_classes=3
+    )
+
+
+def small_model(dataset: Dataset, *overrides: str, network: str = "mlp") -> Model:
+    """Builds a small network; `overrides` are those of the command line."""
+    config = compose(f"network={network}", SIZES[network], "batch_size=10", *overrides)
+    return build_model(config, dataset, "/CPU:0")
+
+
+def rows(dataset: Dataset, steps: int, *, batch_size: int = 10, seed: int = 0) -> np.ndarray:
+    """Returns the examples of each of `steps` batches, [steps, batch_size] int32."""
+    return np.random.default_rng(seed).integers(0, len(dataset.x_train), [steps, batch_size], np.int32)
