@@ -16,6 +16,7 @@ from bnexp.config import CONF_DIR, check
 from bnexp.errors import exit_with, explain, first_line
 from bnexp.interrupt import Interrupted, raise_on_signals
 from bnexp.quiet import quiet_stderr
+from bnexp.sweep import finish_sweep
 
 # the jobs of this process's sweep that failed, each as its number and overrides
 _failed: list[str] = []
@@ -60,9 +61,12 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         job()
+        lost = finish_sweep()
     except Interrupted as interrupt:
+        finish_sweep(interrupt)
         exit_with(f"{interrupt}. A run that had started is KILLED and keeps what it measured.", 128 + interrupt.number)
     except Exception as error:
+        finish_sweep(None if _failed else error)
         if wants_traceback:
             raise
         if _failed:
@@ -70,6 +74,8 @@ def main() -> None:
         # what is wrong with the command line itself, in Hydra's words
         reasons = [error, error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else [error]
         exit_with("\n".join(map(str, reasons)))
+    if lost:
+        exit_with(f"{len(lost)} of the sweep's jobs did not finish: {', '.join(lost)}")
 
 
 if __name__ == "__main__":

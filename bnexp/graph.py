@@ -9,12 +9,13 @@ function has no control outputs), so a pruning's outputs show the state after th
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import tensorflow as tf
 
+from bnexp.ancestry import ancestors
 from bnexp.network import Network
-from bnexp.variant import BatchNorm
+from bnexp.variant import AveragingBatchNorm, BatchNorm
 
 v1 = tf.compat.v1
 
@@ -45,22 +46,24 @@ class Graph:
     Attributes:
         layers: the variant's layers by name, in the order in which data meets them.
         layer_ranks: the rank of each layer's input: 2 after a dense layer, 4 after a convolution.
-        train: one training step; outputs `loss`, `accuracy` and, a layer, `<layer>/moving_mean`,
-        `<layer>/moving_variance`
-            after the step and `<layer>/batch_mean`, `<layer>/batch_variance` (ddof 0) of its input, [channels] float32.
+        layer_positions: the values a channel that one example gives each layer: 1 after a dense layer, height times width
+            after a convolution.
+        train: one training step; outputs `loss`, `accuracy` and, a layer, `<layer>/moving_mean` and
+            `<layer>/moving_variance` after the step and `<layer>/batch_mean` and `<layer>/batch_variance` (ddof 0) of
+            its input, [channels] float32.
         inference: outputs `outputs` [batch, ...] of the network in inference mode and each layer's moving statistics
             after the call.
         batch_mode: the network in training mode without a training step; outputs `outputs`.
         monitor: what the variant's users run on held-out data while they train; outputs `outputs`. The inference tower,
             unless the variant says otherwise.
         batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its
-        input
-            in training mode, float64.
+            input in training mode, float64.
         inference_moments: the same in inference mode.
     """
 
     layers: Mapping[str, BatchNorm]
     layer_ranks: Mapping[str, int]
+    layer_positions: Mapping[str, int]
     train: Pruning
     inference: Pruning
     batch_mode: Pruning
@@ -137,6 +140,9 @@ def build_graph(
     return Graph(
         layers=layers,
         layer_ranks={name: len(hidden.shape) for name, hidden in in_training.layer_inputs.items()},
+        layer_positions={
+            name: int(hidden.shape[1:-1].num_elements()) for name, hidden in in_training.layer_inputs.items()
+        },
         train=Pruning((inputs, labels), step | _moving_after(train_op, layers), mode(training=True)),
         inference=Pruning(
             (inputs,),
@@ -152,7 +158,7 @@ def build_graph(
     )
 
 
-def keeps_statistics(layer: BatchNorm) -> bool:
+def keeps_statistics(layer: BatchNorm) -> TypeGuard[AveragingBatchNorm]:
     """Tells whether a layer has moving statistics at all; the identity and group norm have none."""
     return hasattr(layer, "moving_mean")
 
@@ -170,7 +176,10 @@ def _batch_axes(inputs: tf.Tensor) -> list[int]:
 
 
 def _moving_after(op: Any, layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tensor]:
-    with tf.control_dependencies([op]):
+    # a tf.cond lets its output go without waiting for what only the branch not taken would have used: whatever moves
+    # a statistic on the side must be waited for by name, or a twin's leak is at times read too soon
+    stateful = [ancestor for ancestor in ancestors([], ops=[_op_of(op)]) if ancestor.op_def.is_stateful]
+    with tf.control_dependencies([op, *stateful]):
         return {
             f"{name}/{statistic}": getattr(layer, statistic).read_value()
             for name, layer in layers.items()
@@ -179,8 +188,12 @@ def _moving_after(op: Any, layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tens
         }
 
 
+def _op_of(fetched: tf.Tensor | tf.Operation) -> tf.Operation:
+    return getattr(fetched, "op", fetched)
+
+
 def _input_moments(tower: _Tower) -> dict[str, tf.Tensor]:
-    outputs = {}
+    outputs: dict[str, tf.Tensor] = {}
     for name, hidden in tower.layer_inputs.items():
         # float64: with a mean of 1000 standard deviations float32 leaves the variance no digits
         mean, variance = tf.nn.moments(tf.cast(hidden, tf.float64), _batch_axes(hidden))

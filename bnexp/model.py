@@ -43,6 +43,7 @@ class Model:
         self._programs: dict[tuple[tuple[str, ...], tuple[bool, ...], int | None], Program] = {}
         self.layers = tuple(name for name, layer in engine.graph.layers.items() if keeps_statistics(layer))
         self.rank = next(iter(engine.graph.layer_ranks.values()))
+        self.positions = {name: engine.graph.layer_positions[name] for name in self.layers}
 
     def train(self, inputs: np.ndarray, labels: np.ndarray, rows: np.ndarray, *, calls: int | None) -> Steps:
         """Runs one training step for each row of `rows` [steps, batch] int32, in order.

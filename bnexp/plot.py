@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 
 from bnexp.trajectory import Trajectories
 
@@ -39,6 +40,35 @@ def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> 
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"{title}\nA line that stays on its circles is a moving statistic that inference can trust.")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def plot_ladder(rungs: pd.DataFrame, path: Path, *, title: str, decay: float) -> None:
+    """Draws the accuracy of every rung of the estimator ladder by its decay.
+
+    Args:
+        rungs: a row a rung: `decay`, `ddof`, `zero_debias`, `accuracy`.
+        path: of the PNG.
+        title: says which run it is.
+        decay: the run's own, marked.
+    """
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for (ddof, debias), rows in rungs.groupby(["ddof", "zero_debias"]):
+        name = f"{'zero-debiased' if debias else 'plain'}, {'Bessel-corrected' if ddof else 'biased'} variance"
+        # steps averaged, 1 / (1 - decay), spreads out what decay itself crowds together near 1
+        axes.plot(
+            1 / (1 - rows["decay"]), rows["accuracy"], "--" if ddof else "-", marker="o", markersize=4, label=name
+        )
+    axes.axvline(1 / (1 - decay), color="0.6", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xticks(1 / (1 - rungs["decay"].unique()), [f"{value:g}" for value in rungs["decay"].unique()], rotation=45)
+    axes.minorticks_off()
+    axes.set_xlabel(f"decay (this run's: {decay:g})")
+    axes.set_ylabel("accuracy")
+    axes.grid(alpha=0.2)
+    axes.legend(frameon=False)
+    axes.set_title(f"{title}\nThe same training, other averages", fontsize=10)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 

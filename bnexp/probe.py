@@ -67,7 +67,7 @@ def lone_layer(
     decay: float,
     epsilon: float,
 ) -> Engine:
-    """Builds a network that is one batch-norm layer, with a train op that changes nothing but what the layer itself moves.
+    """Builds a network that is one batch-norm layer; its train op changes nothing but what the layer itself moves.
 
     Args:
         factory: makes the layer.

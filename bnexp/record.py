@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bnexp.config import GROUPS, resolved
 from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
-from bnexp.plot import plot_trajectories
+from bnexp.plot import plot_ladder, plot_trajectories
 from bnexp.track import Tracker, without_password
 from bnexp.train import Snapshot
 from bnexp.trajectory import Trajectories
@@ -84,3 +85,9 @@ def write_artifacts(
     if trajectories is not None:
         trajectories.save(folder / "trajectories.npz")
         plot_trajectories(trajectories, folder / "trajectories.png", title=title)
+
+
+def write_ladder(folder: Path, rungs: pd.DataFrame, *, title: str, decay: float) -> None:
+    """Writes ladder.csv and ladder.png."""
+    write_whole(folder / "ladder.csv", rungs.to_csv(index=False).encode())
+    plot_ladder(rungs, folder / "ladder.png", title=title, decay=decay)

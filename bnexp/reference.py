@@ -38,13 +38,13 @@ def batch_axes(batch: np.ndarray) -> tuple[int, ...]:
 
 def batch_mean(batch: np.ndarray) -> np.ndarray:
     """Returns the mean of each channel, [channels] float64."""
-    return np.float64(batch).mean(batch_axes(batch))
+    return np.asarray(np.asarray(batch, np.float64).mean(batch_axes(batch)))
 
 
 def batch_variance(batch: np.ndarray, ddof: int = 0) -> np.ndarray:
-    """Returns the variance of each channel, [channels] float64; with ddof 1 a single value counts as two, as fused kernels do."""
+    """Returns the variance of each channel, [channels] float64; a single value divides by 1, as in the fused kernel."""
     values = batch.size // batch.shape[-1]
-    return np.float64(batch).var(batch_axes(batch)) * values / max(values - ddof, 1)
+    return np.asarray(np.asarray(batch, np.float64).var(batch_axes(batch)) * values / max(values - ddof, 1))
 
 
 def ema(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
@@ -69,7 +69,7 @@ def never(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
 
 def copy(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
     """`moving = value`: the last batch's."""
-    return np.float64(values)
+    return np.asarray(values, np.float64)
 
 
 def late(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
@@ -79,12 +79,12 @@ def late(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
 
 def zero_debias(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
     """`biased = decay * biased + (1 - decay) * value` from 0, and `moving = biased / (1 - decay**t)`."""
-    return ema(values, 0.0, decay) / _weights(values, decay)
+    return np.asarray(ema(values, 0.0, decay) / _weights(values, decay))
 
 
 def debias_from_ones(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
     """Debiased as if from 0, though the hidden average starts at the initial value."""
-    return ema(values, initial, decay) / _weights(values, decay)
+    return np.asarray(ema(values, initial, decay) / _weights(values, decay))
 
 
 def cumulative(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
@@ -120,7 +120,7 @@ def ghost_moments(batch: np.ndarray, parts: int) -> Iterator[tuple[np.ndarray, n
 
 def normalise(batch: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float) -> np.ndarray:
     """Returns `(x - mean) / sqrt(variance + epsilon)` in float64."""
-    return (np.float64(batch) - mean) / np.sqrt(variance + epsilon)
+    return np.asarray((batch - np.asarray(mean, np.float64)) / np.sqrt(variance + epsilon))
 
 
 def simulate(
@@ -186,13 +186,13 @@ def simulate(
             stddev, moving_stddev = np.sqrt(batch_variance(batch) + epsilon), np.sqrt(variance + epsilon)
             r = np.clip(stddev / moving_stddev, 1 / options["rmax"], options["rmax"])
             d = np.clip((batch_mean(batch) - mean) / moving_stddev, -options["dmax"], options["dmax"])
-            return normalise(batch, batch_mean(batch), batch_variance(batch), epsilon) * r + d
+            return np.asarray(normalise(batch, batch_mean(batch), batch_variance(batch), epsilon) * r + d)
         if uses == "example":
             groups = np.gcd(options.get("groups", 1), batch.shape[-1])
-            grouped = np.float64(batch).reshape(len(batch), -1, groups, batch.shape[-1] // groups)
+            grouped = np.asarray(batch, np.float64).reshape(len(batch), -1, groups, batch.shape[-1] // groups)
             mean, variance = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
-            return ((grouped - mean) / np.sqrt(variance + epsilon)).reshape(batch.shape)
-        return np.float64(batch)
+            return np.asarray((grouped - mean) / np.sqrt(variance + epsilon)).reshape(batch.shape)
+        return np.asarray(batch, np.float64)
 
     trained = len(train_batches)
     return Trace(
@@ -205,7 +205,7 @@ def simulate(
 
 def _accumulate(values: np.ndarray, initial: float, step: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     moving, series = np.full(values.shape[1:], initial, np.float64), []
-    for value in np.float64(values):
+    for value in np.asarray(values, np.float64):
         moving = step(moving, value)
         series.append(moving)
     return np.array(series)
@@ -213,7 +213,7 @@ def _accumulate(values: np.ndarray, initial: float, step: Callable[[np.ndarray, 
 
 def _weights(values: np.ndarray, decay: float) -> np.ndarray:
     steps = np.arange(1, len(values) + 1).reshape(-1, *[1] * (values.ndim - 1))
-    return 1 - np.power(decay, steps)
+    return np.asarray(1 - np.power(decay, steps))
 
 
 def _hold(series: np.ndarray, calls: int) -> np.ndarray:

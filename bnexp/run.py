@@ -1,5 +1,6 @@
 """The whole experiment, top to bottom: data, graph, training, final pass, evaluation, diagnosis, tracking."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,10 +23,12 @@ from bnexp.examine import examine
 from bnexp.final_pass import residuals
 from bnexp.folders import RUNS
 from bnexp.interrupt import uninterrupted
+from bnexp.ladder import Ladder, best_decay, climb
 from bnexp.model import Model
-from bnexp.record import finite, log_snapshot, params, write_artifacts
+from bnexp.record import finite, log_snapshot, params, write_artifacts, write_ladder
 from bnexp.report import print_report
 from bnexp.restore import assign_checkpoint, restore_run
+from bnexp.sweep import PARENT_VARIABLE
 from bnexp.track import Tracker
 from bnexp.train import train
 from bnexp.trajectory import Recorder, Trajectories
@@ -70,7 +73,13 @@ def run(
     tracking = config.tracking
     with (
         TemporaryDirectory(prefix="bnexp-") as scratch,
-        Tracker(uri=tracking.uri, experiment=tracking.experiment, runs=RUNS, failed_start=failed_start) as tracker,
+        Tracker(
+            uri=tracking.uri,
+            experiment=tracking.experiment,
+            runs=RUNS,
+            parent=os.environ.get(PARENT_VARIABLE, ""),
+            failed_start=failed_start,
+        ) as tracker,
     ):
         # config -> data -> graph: whatever the user got wrong shows before there is a run
         check(config)
@@ -95,9 +104,9 @@ def run(
 
         # train, unless the weights are those of a run that did
         metrics: dict[str, float] = {}
-        trajectories = None
+        trajectories, ladder = None, Ladder(model.positions, config.batch_size)
         if checkpoint is None:
-            trajectories, metrics["train/seconds"] = train_and_log(model, dataset, config, tracker, console)
+            trajectories, metrics["train/seconds"] = train_and_log(model, dataset, config, tracker, console, ladder)
 
         # final pass, with the same evaluation before and after it
         evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)
@@ -120,6 +129,19 @@ def run(
             metrics[f"final_pass/{layer}/residual_mean"] = float(residual.mean.max())
             metrics[f"final_pass/{layer}/residual_variance"] = float(residual.variance.max())
 
+        # what other averages of the same training would have given
+        rungs = None
+        if trajectories is not None and trajectories.layers:
+            same = np.array_equal(after.predictions, batched.predictions) and after.moved == 0
+            rungs = climb(
+                ladder,
+                model,
+                dataset.x_test,
+                dataset.y_test,
+                batch_size=LARGE_BATCH if same else config.eval_batch_size,
+            )
+            metrics["ladder/best_decay"], metrics["ladder/best_accuracy"] = best_decay(rungs)
+
         # diagnose, track
         evidence = examine(
             make(config, "variant"),
@@ -136,6 +158,8 @@ def run(
         tracker.tag({f"bnexp.{key}": value for key, value in asdict(diagnosis).items() if isinstance(value, str)})
         artifacts = Path(scratch, "artifacts")
         write_artifacts(artifacts, config, model, last_averages, trajectories, title)
+        if rungs is not None:
+            write_ladder(artifacts, rungs, title=title, decay=config.decay)
         tracker.artifacts(artifacts)
     print_report(
         console,
@@ -150,7 +174,7 @@ def run(
 
 
 def train_and_log(
-    model: Model, dataset: Dataset, config: DictConfig, tracker: Tracker, console: Console
+    model: Model, dataset: Dataset, config: DictConfig, tracker: Tracker, console: Console, ladder: Ladder
 ) -> tuple[Trajectories, float]:
     """Trains to the end, logs every snapshot as it comes, and returns the trajectories and the seconds of training."""
     recorder, seconds = Recorder(config.steps), 0.0
@@ -159,6 +183,7 @@ def train_and_log(
             task = progress.add_task("training", total=config.steps)
             for snapshot in train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed):
                 recorder.add(snapshot)
+                ladder.add(snapshot.steps)
                 seconds += snapshot.seconds
                 log_snapshot(tracker, model, snapshot, steps=config.steps)
                 progress.update(task, completed=snapshot.step)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pandas as pd
 from filelock import FileLock
 
 from bnexp.errors import UserError, first_line
@@ -52,6 +53,7 @@ class Tracker:
         uri: any MLflow tracking URI; the folder of an SQLite file is made where it is missing.
         experiment: made where it does not exist.
         runs: the folder under which an SQLite store keeps its artifacts; a server keeps them where it likes.
+        parent: the run id of the sweep that the run belongs to; none where it stands alone.
         failed_start: name and params of the run that stands for a failure before `start`; without, there is none.
 
     Raises:
@@ -59,8 +61,15 @@ class Tracker:
     """
 
     def __init__(
-        self, *, uri: str, experiment: str, runs: Path, failed_start: tuple[str, Mapping[str, Any]] | None = None
+        self,
+        *,
+        uri: str,
+        experiment: str,
+        runs: Path,
+        parent: str = "",
+        failed_start: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
+        self.parent = parent
         self.run_id, self._failed_start = "", failed_start
         self.shown_uri = without_password(uri)
         require_writable(runs, "runs")
@@ -96,6 +105,8 @@ class Tracker:
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Starts the run; to be called inside the tracker's `with` block, which ends it."""
         source = {"mlflow.user": _user(), "mlflow.source.name": "python -m bnexp", "mlflow.source.type": "LOCAL"}
+        if self.parent:
+            source["mlflow.parentRunId"] = self.parent
         with uninterrupted():  # between the run and its id there is no run that could be ended
             self.run_id = self.client.create_run(
                 self.experiment_id, tags=source | dict(tags), run_name=name
@@ -120,6 +131,10 @@ class Tracker:
     def tag(self, tags: Mapping[str, str]) -> None:
         """Sets tags of the run."""
         self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def table(self, frame: pd.DataFrame, name: str) -> None:
+        """Stores a table that MLflow's UI shows, as the artifact `name`."""
+        self.client.log_table(self.run_id, frame, name)
 
     def artifacts(self, folder: Path) -> None:
         """Stores everything in `folder` as the run's artifacts, under the same names."""

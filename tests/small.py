@@ -1,5 +1,6 @@
 """Small networks on small data, for every test that needs a model; built exactly as a run builds its own."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import hydra
@@ -9,10 +10,12 @@ from omegaconf import DictConfig
 from bnexp.build import build_model
 from bnexp.config import CONF_DIR
 from bnexp.dataset import Dataset, make_dataset
-from bnexp.model import Model
+from bnexp.model import Model, Steps
 
 # a few units and channels do all that a hundred do
 SIZES = {"mlp": "network.widths=[6,5]", "cnn": "network.filters=[3,4]", "resnet": "network.filters=[3,4]"}
+
+ONE_LAYER = {"mlp": "network.widths=[5]", "cnn": "network.filters=[3]"}
 
 
 def names(group: str) -> list[str]:
@@ -47,3 +50,14 @@ def small_model(dataset: Dataset, *overrides: str, network: str = "mlp") -> Mode
 def rows(dataset: Dataset, steps: int, *, batch_size: int = 10, seed: int = 0) -> np.ndarray:
     """Returns the examples of each of `steps` batches, [steps, batch_size] int32."""
     return np.random.default_rng(seed).integers(0, len(dataset.x_train), [steps, batch_size], np.int32)
+
+
+@lru_cache(maxsize=None)
+def trained(variant: str, network: str, engine: str) -> tuple[Dataset, Steps]:
+    """Trains a one-layer network for six steps; kept, since several tests look at the same steps."""
+    dataset = images()
+    # sgd: adam divides by the gradient's own size, so that a gradient of rounding errors alone would move a weight as far
+    # as any other
+    model = small_model(dataset, f"variant={variant}", f"engine={engine}", "optimizer=sgd", ONE_LAYER[network], network=network)
+    steps = model.train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=6)
+    return dataset, steps

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
+import numpy as np
 import pandas as pd
 
+from bnexp.compare.keys import canonical, differing, rank, same_in_all, settings
 from bnexp.compare.store import StoredRun
+from bnexp.errors import UserError
 
 # the metrics that a comparison is about, and their short names in a table
 METRICS = {
@@ -17,11 +21,13 @@ METRICS = {
     "test/moved": "moved",
 }
 
-# params that say how or where a run was made, not what was measured
-BOOKKEEPING = ("tracking.", "resume", "reuse", "restore", "dataset.path", "device", "engine")
-
-# params that repeat another one
-ECHOES = ("._target_", "._partial_")
+# tags of the diagnosis, and their names in a table
+DIAGNOSIS = {
+    "bnexp.verdict": "verdict",
+    "bnexp.sentence": "sentence",
+    "bnexp.cure": "cure",
+    "bnexp.document": "document",
+}
 
 
 @dataclass(frozen=True)
@@ -29,20 +35,46 @@ class Comparison:
     """Runs side by side.
 
     Attributes:
-        keys: the params that differ between the runs, seed apart.
-        table: a row for each combination of `keys`: the keys, `n` runs, the mean of each metric and, where n > 1, its
-            spread (sample standard deviation) under `<metric> +-`, `verdict`, `document`, `sentence`.
-        averaged_over: whether several seeds were averaged.
+        keys: the params that differ between the runs, seed apart; `by` first.
+        same: the params that are the same in all runs.
+        table: a row for each combination of `keys`: the keys as text, `n` runs, the mean of each metric and, where some
+            n > 1, its spread (sample standard deviation) under `<metric> +-`, `verdict`, `sentence`, `cure`,
+            `document`, `run_id`.
+        rows: the runs of each row, one a seed.
+        repeated: finished runs of the same params and seed as another; they are in no row.
         unfinished: the runs that are not FINISHED; they are in no row.
+        notes: what a reader must know of how the rows came about, a sentence each.
     """
 
     keys: list[str]
+    same: dict[str, str]
     table: pd.DataFrame
-    averaged_over: bool
+    rows: list[list[StoredRun]]
+    repeated: list[StoredRun]
     unfinished: list[StoredRun]
+    notes: list[str]
+
+    @property
+    def averaged(self) -> bool:
+        """Returns whether some row averages several seeds."""
+        return any(len(row) > 1 for row in self.rows)
+
+    @property
+    def title(self) -> str:
+        """Returns what is compared, in one line."""
+        count = sum(map(len, self.rows))
+        if count == 1:
+            return "1 run"
+        return f"{count} runs that differ in {', '.join(self.keys) or 'nothing but the seed'}"
+
+    def label(self, row: int) -> str:
+        """Returns what tells a row from the others, in a few words."""
+        if self.keys:
+            return " · ".join(self.table[key][row] or "–" for key in self.keys)
+        return self.rows[row][0].params.get("variant") or self.rows[row][0].name
 
 
-def compare(runs: Sequence[StoredRun]) -> Comparison:
+def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = ()) -> Comparison:
     """Puts runs side by side, sorted by what differs between them.
 
     Runs are averaged only where they differ in nothing but the seed: any other param that differs is a key, and so keeps
@@ -50,52 +82,90 @@ def compare(runs: Sequence[StoredRun]) -> Comparison:
 
     Args:
         runs: finished ones are compared, others counted.
+        by: params to compare by: the first columns, also where they do not differ. `seed` among them averages nothing.
+
+    Raises:
+        UserError: no run has a param named in `by`.
     """
-    finished = [run for run in runs if run.status == "FINISHED"]
-    keys = differing(finished)
-    rows = [
-        {key: run.params.get(key, "") for key in keys}
-        | {"seed": run.params.get("seed", "")}
-        | {short: run.metrics.get(metric, float("nan")) for metric, short in METRICS.items()}
-        | {"verdict": run.verdict, "document": run.tags.get("bnexp.document", ""), "sentence": run.tags.get("bnexp.sentence", "")}
-        | {"run_id": run.run_id}
-        for run in finished
-    ]
-    frame = pd.DataFrame(rows, columns=[*keys, "seed", *METRICS.values(), "verdict", "document", "sentence", "run_id"])
-    groups = frame.groupby(keys or (lambda _: 0), sort=False, dropna=False)
-    table = groups[list(METRICS.values())].mean()
-    table.insert(0, "n", groups.size())
-    for name in METRICS.values():
-        if (table["n"] > 1).any():
-            table.insert(table.columns.get_loc(name) + 1, f"{name} +-", groups[name].std())
-    # seeds of one setting share a verdict; where they do not, all are told
-    for name in ("verdict", "document", "sentence", "run_id"):
-        table[name] = groups[name].agg(lambda values: "; ".join(dict.fromkeys(value for value in values if value)))
-    table = table.reset_index() if keys else table.reset_index(drop=True)
-    table = table.sort_values(keys, key=_numbers_first, kind="stable", ignore_index=True) if keys else table
+    finished, repeated = _distinct([run for run in runs if run.status == "FINISHED"])
+    found = differing(finished)
+    _check_names(by, finished)
+    keys = [*dict.fromkeys(by), *(key for key in found if key not in by)]
+    groups: dict[tuple[float | str, ...], list[StoredRun]] = {}
+    for run in finished:
+        groups.setdefault(tuple(canonical(run.params.get(key, "")) for key in keys), []).append(run)
+    for group in groups.values():
+        group.sort(key=lambda run: rank(run.params.get("seed", "")))
+    rows = sorted(groups.values(), key=lambda group: [rank(group[0].params.get(key, "")) for key in keys])
+    averaged = any(len(row) > 1 for row in rows)
+    spreads = [f"{name} +-" for name in METRICS.values()] if averaged else []
+    columns = [name for pair in zip(METRICS.values(), spreads or METRICS.values(), strict=True) for name in pair]
+    table = pd.DataFrame(
+        [_record(row, keys) for row in rows],
+        columns=[*keys, "n", *dict.fromkeys(columns), *DIAGNOSIS.values(), "run_id"],
+    )
+    same = {name: text for name, text in same_in_all(finished).items() if name not in keys}
     unfinished = [run for run in runs if run.status != "FINISHED"]
-    return Comparison(keys, table, bool((table["n"] > 1).any()), unfinished)
+    notes = [*_other_keys(by, keys), *_repeats(repeated, finished)]
+    return Comparison(keys, same, table, rows, repeated, unfinished, notes)
 
 
-def differing(runs: Sequence[StoredRun]) -> list[str]:
-    """Returns the params in which runs differ, seed and bookkeeping apart, groups first; a group's own keys only where
-    they differ within one choice of it.
+def _distinct(runs: Sequence[StoredRun]) -> tuple[list[StoredRun], list[StoredRun]]:
+    """Returns the runs without those that repeat another's params and seed, and those.
+
+    Of equal ones the newest is kept, but one that trained before a restored one, which has no trajectories.
     """
-    names = sorted({name for run in runs for name in run.params}, key=lambda name: ("." in name, name))
-    keys: list[str] = []
-    for name in names:
-        if name == "seed" or name.startswith(BOOKKEEPING) or name.endswith(ECHOES):
-            continue
-        group = name.partition(".")[0]
-        within = {(run.params.get(group, "") if "." in name else "", run.params.get(name, "")) for run in runs}
-        explained = len({choice for choice, _ in within}) == len(within) if "." in name else len(within) == 1
-        # variant.decay only repeats decay
-        repeats = any(all(run.params.get(name) == run.params.get(key) for run in runs) for key in keys)
-        if not explained and not repeats:
-            keys.append(name)
-    return keys
+    order = sorted(runs, key=lambda run: (run.params.get("restore", "None") == "None", run.started))
+    kept = {_identity(run): run.run_id for run in order}
+    distinct = list({run.run_id: run for run in runs if kept[_identity(run)] == run.run_id}.values())
+    return distinct, list({run.run_id: run for run in runs if kept[_identity(run)] != run.run_id}.values())
 
 
-def _numbers_first(column: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    return numbers if numbers.notna().all() else column
+def _identity(run: StoredRun) -> frozenset[tuple[str, float | str]]:
+    return frozenset((name, canonical(text)) for name, text in settings(run).items())
+
+
+def _record(row: Sequence[StoredRun], keys: Sequence[str]) -> dict[str, str | float]:
+    record: dict[str, str | float] = {key: row[0].params.get(key, "") for key in keys} | {"n": len(row)}
+    for metric, name in METRICS.items():
+        # a metric that some of the runs lack has no mean: NaN
+        values = np.array([run.metrics.get(metric, np.nan) for run in row])
+        record[name] = float(values.mean())
+        record[f"{name} +-"] = float(values.std(ddof=1)) if len(row) > 1 else float("nan")
+    # seeds of one setting share a verdict; where they do not, all are told, each with the words of its first run
+    speakers = list({run.verdict: run for run in reversed(row)}.values())[::-1]
+    for tag, name in DIAGNOSIS.items():
+        record[name] = "; ".join(text for run in speakers if (text := run.tags.get(tag, "")))
+    return record | {"run_id": "; ".join(run.run_id for run in row)}
+
+
+def _check_names(by: Sequence[str], runs: Sequence[StoredRun]) -> None:
+    known = {name for run in runs for name in run.params}
+    for name in by:
+        if runs and name not in known:
+            near = get_close_matches(name, known, n=3) or sorted(n for n in known if "." not in n)
+            raise UserError(f"by=[{name}]: no run has such a param. Take {', '.join(near)}.")
+
+
+def _other_keys(by: Sequence[str], keys: Sequence[str]) -> list[str]:
+    others = [key for key in keys if key not in by]
+    if not by or not others:
+        return []
+    return [f"Runs equal in {', '.join(by)} also differ in {', '.join(others)}: they are kept apart, not averaged."]
+
+
+def _repeats(repeated: Sequence[StoredRun], kept: Sequence[StoredRun]) -> list[str]:
+    if not repeated:
+        return []
+    twins = {_identity(run): run for run in kept}
+    names = ", ".join(dict.fromkeys(run.name for run in repeated))
+    count = f"{len(repeated)} runs repeat" if len(repeated) > 1 else "1 run repeats"
+    note = f"{count} the params and the seed of a newer one, which alone is shown: {names}."
+    changed = [
+        run.name
+        for run in repeated
+        if any(run.metrics.get(metric) != twins[_identity(run)].metrics.get(metric) for metric in METRICS)
+    ]
+    if changed:
+        note += f" Its figures changed: {', '.join(dict.fromkeys(changed))}."
+    return [note]

@@ -34,14 +34,12 @@ class Traits:
             after the step), `"nothing"` or `"none"` (there are none).
         moving: the recurrence of the statistics that inference reads, as `bnexp.reference` spells it out: `"ema"` is
             `moving = decay * moving + (1 - decay) * batch`.
-        variance_ddof: by the rank of the layer's input, 0 where the moving variance averages biased batch variances and
-        1
+        variance_ddof: by the rank of the layer's input, 0 where the moving variance averages biased batch variances, 1
             where it averages Bessel-corrected ones. The batch itself is always normalised with its biased variance.
         initial_mean: moving mean before the first update.
         initial_variance: moving variance before the first update.
         training_uses: what a training call normalises with: the `"batch"`, the `"moving"` statistics, `"ghost"`
-        batches,
-            `"renorm"`, a part of each `"example"` alone, or `"nothing"`.
+            batches, `"renorm"`, a part of each `"example"` alone, or `"nothing"`.
         inference_uses: what an inference call normalises with: `"moving"`, the `"batch"` it is given, an `"example"`
             alone, or `"nothing"`.
         inference_updates: whether an inference call moves the statistics, by the same recurrence.
@@ -68,11 +66,7 @@ class Traits:
 
 
 class BatchNorm(Protocol):
-    """One batch-norm layer of a TF1-style graph.
-
-    A layer that keeps statistics also has `moving_mean` and `moving_variance`, the [channels] float32 variables that
-    inference reads. Where `batch_mean` and `batch_variance` are given too, they are the tensors that the updates read.
-    """
+    """One batch-norm layer of a TF1-style graph; one that keeps statistics is an `AveragingBatchNorm`."""
 
     traits: Traits
 
@@ -84,6 +78,20 @@ class BatchNorm(Protocol):
     def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
         """Returns the op that one training step runs, the way the variant's users write it."""
         ...
+
+
+class AveragingBatchNorm(BatchNorm, Protocol):
+    """A layer that keeps moving statistics.
+
+    Where `batch_mean` and `batch_variance` are given too, they are the tensors that the updates read.
+
+    Attributes:
+        moving_mean: the [channels] float32 variable that inference reads.
+        moving_variance: likewise.
+    """
+
+    moving_mean: tf.Variable
+    moving_variance: tf.Variable
 
 
 def new_affine(channels: int) -> tuple[tf.Variable, tf.Variable]:
@@ -105,11 +113,12 @@ def new_moving(channels: int, initial_variance: float = 1.0) -> tuple[tf.Variabl
 
 def batch_moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns mean and biased variance, [channels], of `inputs` [batch, ..., channels]."""
-    return tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+    mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+    return mean, variance
 
 
 def bessel(inputs: tf.Tensor) -> tf.Tensor:
-    """Returns n / (n - 1), [] float32, for the n values a channel of `inputs`; 1 where n is 1, as the fused kernel does."""
+    """Returns n / (n - 1), [] float32, for the n values a channel of `inputs`; 1 where n is 1, as in the fused kernel."""
     count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
     return count / tf.maximum(count - 1.0, 1.0)
 

@@ -12,7 +12,7 @@ Implementation details
   3. As printed, the answer's average debiases on TensorFlow 1.0 and later, where the helper's default changed under it.
      This is the plain average.
 
-References
+References:
   [1] The answer adds a bias before the layer's scope ends up adding beta; the paper's section 3.2 says that beta
       replaces it.
 """

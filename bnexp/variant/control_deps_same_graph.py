@@ -1,4 +1,4 @@
-"""WRONG: the layer with control dependencies called twice in one graph, where the second call makes a second set of variables.
+"""WRONG: the layer with control dependencies called twice in one graph, and the second call makes its own variables.
 
     tower 1 trains  <scope>/gamma, beta, moving_mean, moving_variance
     tower 2 reads   <scope>_1/gamma, beta, moving_mean, moving_variance        # 1, 0, 0, 1 for ever

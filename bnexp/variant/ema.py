@@ -1,4 +1,4 @@
-"""Batch norm with the EMA helper class: the batch's moments in variables, averaged by tf.train.ExponentialMovingAverage.
+"""Batch norm with the EMA helper class: the batch's moments in variables, averaged by ExponentialMovingAverage.
 
     mean, variance = moments of the batch                 # assigned in the forward pass
     shadow = decay * shadow + (1 - decay) * mean           # the assigner, after the step

@@ -30,6 +30,9 @@ class BatchNorm:
         verdict="updates_never_run",
     )
 
+    moving_mean: tf.Variable
+    moving_variance: tf.Variable
+
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.epsilon = name, epsilon
         self.ewma = v1.train.ExponentialMovingAverage(decay)

@@ -38,6 +38,9 @@ class BatchNorm:
         verdict="unordered_average",
     )
 
+    moving_mean: tf.Variable
+    moving_variance: tf.Variable
+
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.epsilon = name, epsilon
         self.ewma = v1.train.ExponentialMovingAverage(decay)

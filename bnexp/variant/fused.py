@@ -11,7 +11,7 @@ Implementation details
      deviations costs its outputs four digits.
   2. At n = 1 the kernel divides by 1: a batch of one value has variance 0, not infinity.
 
-References
+References:
   [1] tensorflow/core/kernels/fused_batch_norm_op.cc, `rest_size_adjust`.
 """
 

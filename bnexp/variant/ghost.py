@@ -10,7 +10,7 @@ SplitBatchNorm takes contiguous parts.
 Implementation details
   1. A batch that does not divide evenly is split as evenly as it goes; tf.keras raises.
 
-References
+References:
   [1] Hoffer, Hubara and Soudry. Train longer, generalize better. 2017. https://arxiv.org/abs/1705.08741
 """
 

@@ -7,7 +7,7 @@ The way out that many take: training and inference do the same, at any batch siz
 Implementation details
   1. `groups` is lowered to the largest divisor that it has in common with the layer's channels.
 
-References
+References:
   [1] Wu and He. Group Normalization. 2018. https://arxiv.org/abs/1803.08494
 """
 

@@ -12,7 +12,7 @@ Implementation details
      n / (n - 1).
   2. `trainable = False` puts a Keras layer into inference mode, training or not; see variant `frozen`.
 
-References
+References:
   [1] https://keras.io/api/layers/normalization_layers/batch_normalization/
 """
 

@@ -13,7 +13,7 @@ Implementation details
      of 1 to (decay + (1 - decay) * sqrt(v + epsilon))**2 - epsilon, roughly, and that is no average of variances.
   2. The paper opens rmax and dmax while training goes on; here they are constants, and its final values by default.
 
-References
+References:
   [1] Ioffe. Batch Renormalization. 2017. https://arxiv.org/abs/1702.03275, Algorithm 1.
 """
 

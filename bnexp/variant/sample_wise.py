@@ -4,7 +4,7 @@
 
 Today it is called layer normalisation. Its outputs at inference cannot depend on the batch, by construction.
 
-References
+References:
   [1] Ba, Kiros and Hinton. Layer Normalization. 2016. https://arxiv.org/abs/1607.06450
 """
 

@@ -10,7 +10,7 @@ Implementation details
      evaluates the *barred* loss moves the statistics. The barred loss stays inside the train op, as in slim.
   2. slim warns where the caller passes fewer updates than the collection holds; here it always gets them all.
 
-References
+References:
   [1] tf_slim/training/training.py, create_train_op.
 """
 

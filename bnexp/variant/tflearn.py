@@ -13,7 +13,7 @@ Implementation details
   3. tflearn draws gamma from N(1, 0.002) and uses epsilon 1e-5; here gamma starts at 1 and epsilon is the configured
      one, so that statistics and outputs have a closed form.
 
-References
+References:
   [1] tflearn/layers/normalization.py and tflearn/config.py.
 """
 

@@ -3,9 +3,8 @@
     mean, variance = 0, 1            # in training too, for ever
 
 Seed 4: a batch of equal rows ought to come out as 0 and comes out almost unchanged, "as if" means were 0 and variances
-1. They are: `is_training` is a variable that starts False, and outside tflearn's own trainer nothing sets it. The
-   answer
-accepted there, running UPDATE_OPS, is a misdiagnosis: the collection is empty.
+were 1. They are: `is_training` is a variable that starts False, and outside tflearn's own trainer nothing sets it. The
+answer accepted there, running UPDATE_OPS, is a misdiagnosis: the collection is empty.
 
 This is the one family of mistakes whose *training* differs: there is no normalisation, and gradients are those of a
 scale and a shift.

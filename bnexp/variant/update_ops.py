@@ -11,7 +11,7 @@ Implementation details
      both ranks share one kernel family and the correction is written out.
   2. With a placeholder as flag each update sits inside a `tf.cond`, so running the collection at inference is harmless.
 
-References
+References:
   [1] tensorflow/core/kernels/fused_batch_norm_op.cc, `rest_size_adjust`.
 """
 

@@ -14,7 +14,7 @@ Implementation details
   3. Before the first update the statistics are 0 and 1; there is nothing to divide.
   4. float32 rounds 1 - decay**t: at decay .999 the first average is off by up to 2e-5 of itself.
 
-References
+References:
   [1] tensorflow/python/training/moving_averages.py, `zero_debias`.
   [2] Kingma and Ba. Adam. 2014. https://arxiv.org/abs/1412.6980, section 3.
 """

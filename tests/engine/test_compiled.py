@@ -1,0 +1,109 @@
+"""The loops of the compiled engine; that they give what Session.run gives is tests/conformance/test_engine.py's."""
+
+import numpy as np
+import pytest
+from small import ONE_LAYER, images, rows, small_model
+
+from bnexp.engine import compiled
+
+
+@pytest.fixture(params=["mlp", "cnn"])
+def network(request):
+    return request.param
+
+
+def built(network, dataset):
+    return small_model(dataset, "optimizer=sgd", ONE_LAYER[network], network=network)
+
+
+def assert_same(one, other, tolerance=0.0):
+    """Compares two Steps, in units of each array's largest value."""
+    pairs = {"loss": (one.losses, other.losses)} | {
+        name: (one.statistics[name], other.statistics[name]) for name in other.statistics
+    }
+    for name, (left, right) in pairs.items():
+        np.testing.assert_allclose(left, right, rtol=0, atol=tolerance * np.abs(right).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("loop", ["whole", "step"])
+def test_training_is_the_same_in_every_serial_loop(network, loop, monkeypatch):
+    dataset = images()
+    # the pruned function called from Python, a step at a time: no loop at all
+    direct = built(network, dataset).train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=None)
+    monkeypatch.setattr(compiled, "_best_loop", lambda pruning, device: loop)
+    looped = built(network, dataset).train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=6)
+    # float32, as derived in tests/conformance/test_engine.py
+    assert_same(looped, direct, tolerance=2.4e-5)
+
+
+@pytest.mark.parametrize("loop", ["whole", "step", "parallel"])
+def test_predictions_are_the_same_in_every_loop(network, loop, monkeypatch):
+    dataset = images()
+    monkeypatch.setattr(compiled, "_best_loop", lambda pruning, device: loop)
+    monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1)
+    looped = built(network, dataset).predict(dataset.x_test, batch_size=1)
+    monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1000)
+    direct = built(network, dataset).predict(dataset.x_test, batch_size=1)
+    # no step in between, so no growth: sums of at most 32 products, each rounded
+    np.testing.assert_allclose(looped, direct, rtol=0, atol=32 * 6e-8 * np.abs(direct).max())
+    assert len(np.unique(np.round(direct, 3), axis=0)) == 30  # unlike examples, in order
+
+
+def test_a_convolution_on_a_cpu_is_not_looped_over_by_xla():
+    dataset = images()
+    engine = built("cnn", dataset)._engine
+    assert compiled._best_loop(engine.graph.train, "/CPU:0") == "step"
+    assert compiled._best_loop(engine.graph.inference.only(["outputs"]), "/CPU:0") == "parallel"
+    assert compiled._best_loop(engine.graph.train, "/GPU:0") == "whole"
+    assert compiled._best_loop(built("mlp", dataset)._engine.graph.train, "/CPU:0") == "whole"
+
+
+def test_a_leaking_convolution_is_never_looped_over_in_parallel():
+    dataset = images()
+    model = small_model(dataset, "variant=contrib_twin", ONE_LAYER["cnn"], network="cnn")
+    assert compiled._best_loop(model._engine.graph.inference.only(["outputs"]), "/CPU:0") == "step"
+
+
+def test_chunks_and_padding_change_nothing(network):
+    """Ten steps as 4 + 4 + 2, padded to 4, and as part of one loop for 16: the same bits, also in the state."""
+    dataset = images()
+    order = rows(dataset, 10)
+    results = []
+    for calls in (4, 16):
+        model = built(network, dataset)
+        steps = model.train(dataset.x_train, dataset.y_train, order, calls=calls)
+        assert len(steps.losses) == 10
+        results.append((steps, model.state()))
+    (chunked, chunked_state), (whole, whole_state) = results
+    # one body, compiled alike whatever the length of the loop around it
+    assert_same(chunked, whole)
+    for name, value in whole_state.items():
+        np.testing.assert_array_equal(chunked_state[name], value, err_msg=name)
+
+
+def test_calls_do_not_trace_again(network):
+    dataset = images()
+    model = built(network, dataset)
+    for steps in (4, 4, 7, 2):
+        model.train(dataset.x_train, dataset.y_train, rows(dataset, steps), calls=4)
+    (program,) = model._programs.values()
+    assert program._loop.experimental_get_tracing_count() == 1
+
+
+def test_another_batch_size_is_traced_once():
+    """Full batches and a shorter last one have different shapes, and each is compiled once, whatever is asked again."""
+    dataset = images()
+    model = built("mlp", dataset)
+    for _ in range(2):
+        for batch_size in (10, 5):
+            model.train(dataset.x_train, dataset.y_train, rows(dataset, 3, batch_size=batch_size), calls=3)
+    (program,) = model._programs.values()
+    assert program._loop.experimental_get_tracing_count() == 2
+
+
+def test_a_dataset_goes_to_the_device_once():
+    dataset = images()
+    engine = built("mlp", dataset)._engine
+    assert engine.on_device(dataset.x_train) is engine.on_device(dataset.x_train)
+    other = dataset.x_train.copy()
+    assert engine.on_device(other) is not engine.on_device(dataset.x_train)
