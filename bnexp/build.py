@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bnexp.dataset import Dataset
 from bnexp.engine.compiled import CompiledEngine
@@ -27,8 +27,7 @@ def make(config: DictConfig, group: str) -> Any:
     Raises:
         UserError: there is no such target, it takes no such key, or it finds fault with a value.
     """
-    node = config[group]
-    _check_keys(node, group)
+    node = _checked(config[group], group)
     try:
         return instantiate(node)
     except InstantiationException as error:
@@ -39,8 +38,15 @@ def make(config: DictConfig, group: str) -> Any:
         raise UserError(f"{group}._target_={node['_target_']}: cannot be made ({first_line(error)}).") from error
 
 
-def _check_keys(node: DictConfig, group: str) -> None:
-    """Raises UserError where the target cannot be found, or does not take every key of its node."""
+def _checked(node: DictConfig, group: str) -> DictConfig:
+    """Returns a node whose target can be called with its keys.
+
+    `decay` and `epsilon` stand in every variant's file and are no one's wish: they are left out for a stranger's layer
+    that has its own.
+
+    Raises:
+        UserError: the target cannot be found, or does not take a key.
+    """
     target = node["_target_"]
     try:
         parameters = inspect.signature(resolve_name(target)).parameters
@@ -50,11 +56,13 @@ def _check_keys(node: DictConfig, group: str) -> None:
             "Write the full name of a class or function that can be imported."
         ) from error
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    for key in map(str, node):
-        if not key.startswith("_") and key not in parameters:
+        return node
+    unknown = [key for key in map(str, node) if not key.startswith("_") and key not in parameters]
+    for key in unknown:
+        if group != "variant" or key not in ("decay", "epsilon"):
             takes = ", ".join(name for name in parameters if name in node) or "no key"
             raise UserError(f"{group}.{key}={node[key]}: {target} takes no {key}. Leave it out; it takes {takes}.")
+    return OmegaConf.masked_copy(node, [key for key in node if key not in unknown]) if unknown else node
 
 
 def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:

@@ -36,6 +36,7 @@ class Evidence:
         findings: of the whole graph's audit.
         decay: the run's.
         steps: the run's training steps.
+        replaced: whether a final pass replaced the moving averages.
         accepts_decay: whether the layer takes its decay from the configuration.
         mean_error: at the end of training, of the worst layer, in population standard deviations; NaN if not measured.
         variance_ratio: likewise of the layer farthest from 1.
@@ -48,6 +49,7 @@ class Evidence:
     findings: Sequence[Finding] = ()
     decay: float = DECAY
     steps: int = 1_000_000
+    replaced: bool = False
     accepts_decay: bool = True
     mean_error: float = float("nan")
     variance_ratio: float = float("nan")
@@ -298,10 +300,11 @@ def _lagging(evidence: Evidence) -> Diagnosis | None:
     )
     return Diagnosis(
         "lagging",
-        f"after {evidence.steps} steps {evidence.decay:g}**{evidence.steps} = {left:.3g} of the initial 0 and 1 is left "
-        f"in the averages{measured}",
+        f"after {evidence.steps} steps {evidence.decay:g}**{evidence.steps} = {left:.3g} of the initial 0 and 1 is "
+        f"left in the averages{measured}",
         f"{QUESTION}, tip 4: decay .999 is too slow for few steps",
-        f"decay={served:g} would have served; or train longer, or take final_pass=layerwise",
+        f"decay={served:g} would have served; "
+        + ("here the final pass has replaced the averages" if evidence.replaced else "or take final_pass=layerwise"),
     )
 
 

@@ -23,6 +23,7 @@ def examine(
     rank: int,
     decay: float,
     steps: int,
+    replaced: bool,
     trajectories: Trajectories | None,
     evaluation: Evaluation,
     batched: Evaluation,
@@ -35,6 +36,7 @@ def examine(
         rank: of the layers' inputs, 2 or 4.
         decay: the run's.
         steps: training steps behind the statistics.
+        replaced: whether a final pass replaced the moving averages.
         trajectories: of the run; None where it only restored another's weights.
         evaluation: at eval_batch_size, with the last moving averages.
         batched: in large batches, inference mode.
@@ -45,6 +47,7 @@ def examine(
         findings=_audit(build),
         decay=decay,
         steps=steps,
+        replaced=replaced,
         accepts_decay=accepts(variant, "decay"),
         mean_error=mean,
         variance_ratio=variance,

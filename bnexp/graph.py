@@ -46,8 +46,8 @@ class Graph:
     Attributes:
         layers: the variant's layers by name, in the order in which data meets them.
         layer_ranks: the rank of each layer's input: 2 after a dense layer, 4 after a convolution.
-        layer_positions: the values a channel that one example gives each layer: 1 after a dense layer, height times width
-            after a convolution.
+        layer_positions: the values a channel that one example gives each layer: 1 after a dense layer, height times
+            width after a convolution.
         train: one training step; outputs `loss`, `accuracy` and, a layer, `<layer>/moving_mean` and
             `<layer>/moving_variance` after the step and `<layer>/batch_mean` and `<layer>/batch_variance` (ddof 0) of
             its input, [channels] float32.

@@ -1,8 +1,8 @@
 """The estimator ladder: what other averages of the same training would have given.
 
-Moving statistics never enter a right variant's training, so one training serves every estimator: its recorded batch moments
-are averaged again with other decays, with biased or Bessel-corrected variances, from the initial values or debiased, and the
-same weights are evaluated with each.
+Moving statistics never enter a right variant's training, so one training serves every estimator: its recorded batch
+moments are averaged again with other decays, with biased or Bessel-corrected variances, from the initial values or
+debiased, and the same weights are evaluated with each.
 
     hidden = decay * hidden + (1 - decay) * batch          # from 0, kept for each decay while training goes on
     plain = hidden + decay**t * initial
@@ -21,7 +21,7 @@ from bnexp.moments import Moments
 
 DECAYS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999)
 
-# test examples that each rung is evaluated on; forty rungs of a convolutional network would otherwise outlast the training
+# test examples for each rung; on the whole set, forty rungs of a convolutional network would outlast the training
 EXAMPLES = 2000
 
 

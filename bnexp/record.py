@@ -1,7 +1,8 @@
 """What a run tells its tracker: params, metrics by step, artifacts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bnexp.config import GROUPS, resolved
+from bnexp.diagnose import Diagnosis
 from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
 from bnexp.plot import plot_ladder, plot_trajectories
@@ -26,6 +28,28 @@ MOST_POINTS = 2000
 def params(config: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
     """Returns the run's MLflow params: the config with its keys joined by dots, and the name chosen for each group."""
     return flatten(public(config)) | {group: choices[group] for group in GROUPS}
+
+
+def chosen(config: DictConfig, choices: Mapping[str, str]) -> dict[str, str]:
+    """Returns the name chosen for each config group; a stranger's target goes by its own, not by the file it hides."""
+    names = {group: choices[group] for group in GROUPS}
+    for group in ("variant", "network", "final_pass"):
+        target = str(config[group]["_target_"])
+        if not target.startswith(f"bnexp.{group}.{names[group]}."):
+            names[group] = target
+    return names
+
+
+def run_name(overrides: Sequence[str]) -> str:
+    """Returns the overrides that say what a run is, and not where it is tracked."""
+    return " ".join(override for override in overrides if not override.startswith("tracking."))
+
+
+def diagnosis_tags(diagnosis: Diagnosis) -> dict[str, str]:
+    """Returns the diagnosis as tags of the run; MLflow shows `mlflow.note.content` as the run's description."""
+    words = {key: value for key, value in asdict(diagnosis).items() if isinstance(value, str) and value}
+    note = "\n\n".join(f"**{key}**: {value}" for key, value in words.items())
+    return {f"bnexp.{key}": value for key, value in words.items()} | {"mlflow.note.content": note}
 
 
 def public(config: DictConfig) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def restore_run(
     """
     source = f"restore={config.restore}"
     params = tracker.fetch(config.restore, folder)
-    restored = _load_config(folder / "config.yaml", source)
+    restored = _load_config(folder / "config.yaml", source, keys=[key for key in map(str, config) if key not in _FREE])
     if any(group not in params for group in GROUPS):
         raise UserError(f"{source}: that is no run of bnexp. Copy the run id from the report of one.")
     for override in overrides:
@@ -51,13 +51,16 @@ def restore_run(
     return restored, names, load_checkpoint(folder / "checkpoint", source)
 
 
-def _load_config(path: Path, source: str) -> DictConfig:
+def _load_config(path: Path, source: str, keys: Sequence[str]) -> DictConfig:
     try:
         restored = OmegaConf.load(path)
     except Exception as error:  # what damaged YAML raises is a library's own affair
         raise UserError(f"{source}: its config.yaml is damaged ({first_line(error)}). Restore another run.") from error
-    if not isinstance(restored, DictConfig):
-        raise UserError(f"{source}: its config.yaml is damaged (it holds no keys). Restore another run.")
+    missing = [key for key in keys if not isinstance(restored, DictConfig) or key not in restored]
+    if missing:
+        raise UserError(
+            f"{source}: its config.yaml lacks {', '.join(missing)}: damaged, or of another bnexp. Restore another run."
+        )
     return restored
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ from bnexp.folders import RUNS
 from bnexp.interrupt import uninterrupted
 from bnexp.ladder import Ladder, best_decay, climb
 from bnexp.model import Model
-from bnexp.record import finite, log_snapshot, params, write_artifacts, write_ladder
+from bnexp.record import chosen, diagnosis_tags, finite, log_snapshot, params, run_name, write_artifacts, write_ladder
 from bnexp.report import print_report
 from bnexp.restore import assign_checkpoint, restore_run
 from bnexp.sweep import PARENT_VARIABLE
@@ -68,7 +68,8 @@ def run(
             one, so that none of its jobs is missing; later the run ends as FAILED.
     """
     console = Console()
-    name = " ".join(overrides) or choices["variant"]
+    choices = chosen(config, choices)
+    name = run_name(overrides) or choices["variant"]
     failed_start = (name, params(config, choices)) if sweep else None
     tracking = config.tracking
     with (
@@ -149,13 +150,14 @@ def run(
             rank=model.rank,
             decay=config.decay,
             steps=config.steps,
+            replaced=bool(statistics),
             trajectories=trajectories,
             evaluation=before,
             batched=batched,
         )
         diagnosis = diagnose(evidence)
-        tracker.log(finite(metrics), step=config.steps)
-        tracker.tag({f"bnexp.{key}": value for key, value in asdict(diagnosis).items() if isinstance(value, str)})
+        tracker.log(finite(metrics))
+        tracker.tag(diagnosis_tags(diagnosis))
         artifacts = Path(scratch, "artifacts")
         write_artifacts(artifacts, config, model, last_averages, trajectories, title)
         if rungs is not None:

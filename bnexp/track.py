@@ -39,6 +39,9 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
+# without it MLflow 3.17 shows pages about language models
+MODEL_TRAINING = "?workflowType=machine_learning"
+
 # MLflow's own limits for one request
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
 
@@ -143,8 +146,12 @@ class Tracker:
     def where(self) -> str:
         """Returns what shows the run in a browser: a server's address of it, or the command that starts one."""
         if self.shown_uri.startswith(("http://", "https://")):
-            return f"{self.shown_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        return f"python -m mlflow ui --backend-store-uri {shlex.quote(self.shown_uri)}"
+            return f"{self.shown_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}{MODEL_TRAINING}"
+        page = f"#/experiments/{self.experiment_id}/runs/{self.run_id}/model-metrics{MODEL_TRAINING}"
+        return (
+            f"python -m mlflow ui --backend-store-uri {shlex.quote(self.shown_uri)}\n"
+            f"then open http://127.0.0.1:5000/{page}"
+        )
 
     def fetch(self, run_id: str, folder: Path) -> dict[str, str]:
         """Fetches a finished run's `config.yaml` and `checkpoint/` into `folder`, and returns its params.

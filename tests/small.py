@@ -1,16 +1,19 @@
 """Small networks on small data, for every test that needs a model; built exactly as a run builds its own."""
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hydra
 import numpy as np
-from omegaconf import DictConfig
+from mlflow import MlflowClient
+from omegaconf import DictConfig, open_dict
 
 from bnexp.build import build_model
 from bnexp.config import CONF_DIR
 from bnexp.dataset import Dataset, make_dataset
 from bnexp.model import Model, Steps
+from bnexp.run import Result, run
 
 # a few units and channels do all that a hundred do
 SIZES = {"mlp": "network.widths=[6,5]", "cnn": "network.filters=[3,4]", "resnet": "network.filters=[3,4]"}
@@ -41,6 +44,14 @@ def images(examples: int = 60, tests: int = 30, *, side: int = 4, channels: int 
     )
 
 
+def save_images(folder: Path) -> Path:
+    """Writes `images()` as an .npz file for dataset=npz."""
+    dataset = images()
+    path = folder / "images.npz"
+    np.savez(path, **{name: getattr(dataset, name) for name in ("x_train", "y_train", "x_test", "y_test")})
+    return path
+
+
 def small_model(dataset: Dataset, *overrides: str, network: str = "mlp") -> Model:
     """Builds a small network; `overrides` are those of the command line."""
     config = compose(f"network={network}", SIZES[network], "batch_size=10", *overrides)
@@ -52,7 +63,7 @@ def rows(dataset: Dataset, steps: int, *, batch_size: int = 10, seed: int = 0) -
     return np.random.default_rng(seed).integers(0, len(dataset.x_train), [steps, batch_size], np.int32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def trained(variant: str, network: str, engine: str) -> tuple[Dataset, Steps]:
     """Trains a one-layer network for six steps; kept, since several tests look at the same steps."""
     dataset = images()
@@ -61,3 +72,45 @@ def trained(variant: str, network: str, engine: str) -> tuple[Dataset, Steps]:
     model = small_model(dataset, f"variant={variant}", f"engine={engine}", "optimizer=sgd", ONE_LAYER[network], network=network)
     steps = model.train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=6)
     return dataset, steps
+
+
+@cache
+def _empty_store() -> bytes:
+    """Returns an SQLite store with MLflow's tables and nothing in them, made once: MLflow takes seconds for it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "mlflow.db")
+        MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+        return path.read_bytes()
+
+
+def store(folder: Path) -> str:
+    """Returns the URI of a store of its own under `folder`/runs.
+
+    An absolute one: MLflow keeps a connection for each URI, and a relative one would lead to another test's folder.
+    """
+    path = folder / "runs" / "mlflow.db"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(_empty_store())
+    return f"sqlite:///{path}"
+
+
+def run_here(folder: Path, *overrides: str, sweep: bool = False) -> Result:
+    """Runs one experiment with its `runs/` under `folder`, the current directory, as the command line does."""
+    overrides = (*overrides, f"tracking.uri={store(folder)}")
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = hydra.compose("config", list(overrides), return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    return run(config, choices=choices, overrides=overrides, sweep=sweep)
+
+
+def client(folder: Path) -> MlflowClient:
+    """Returns a client of the store under `folder`."""
+    return MlflowClient(tracking_uri=store(folder))
+
+
+def artifacts(folder: Path, run_id: str) -> Path:
+    """Returns where the artifacts of a run lie."""
+    return folder / "runs" / "artifacts" / run_id / "artifacts"

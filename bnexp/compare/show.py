@@ -37,7 +37,9 @@ def terminal_table(comparison: Comparison, *, title: str) -> Table:
     """Returns a rich table."""
     header, rows = cells(comparison, document=False)
     # what adds nothing is left out: 80 columns are soon full
-    final_pass = any(record["accuracy"] != record["before final pass"] for record in comparison.table.to_dict("records"))
+    final_pass = any(
+        record["accuracy"] != record["before final pass"] for record in comparison.table.to_dict("records")
+    )
     hidden = {"batch statistics"} | (set() if final_pass else {"before final pass"})
     shown = [i for i, name in enumerate(header) if name not in hidden]
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -1,15 +1,21 @@
 """Finished runs, read back from the tracking store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
-import mlflow
 import numpy as np
-from mlflow.exceptions import MlflowException
 
 from bnexp.errors import UserError, first_line
+from bnexp.track import without_password  # before mlflow, which reads the settings that track makes
+
+import mlflow  # isort: skip
+from mlflow.exceptions import MlflowException  # isort: skip
 
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -31,6 +37,8 @@ class StoredRun:
         params: the flattened config.
         metrics: the last value of each metric.
         tags: the run's tags.
+        started: milliseconds since 1970.
+        artifact_uri: where its artifacts are.
     """
 
     run_id: str
@@ -39,6 +47,8 @@ class StoredRun:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    started: int = 0
+    artifact_uri: str = ""
 
     @property
     def verdict(self) -> str:
@@ -58,6 +68,7 @@ class Store:
     """
 
     def __init__(self, uri: str, experiment: str) -> None:
+        self.shown_uri = without_password(uri)
         if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").partition("?")[0]).exists():
             # MLflow would make an empty store there
             raise UserError(f"tracking.uri={uri}: there is no such file. Run python -m bnexp first, or in that folder.")
@@ -66,12 +77,14 @@ class Store:
             found = self.client.get_experiment_by_name(experiment)
         except Exception as error:
             raise UserError(
-                f"tracking.uri={uri}: no tracking store answers there ({first_line(error)}). "
+                f"tracking.uri={self.shown_uri}: no tracking store answers there ({first_line(error)}). "
                 "Give the URI that the runs were tracked with."
             ) from error
         if found is None:
             known = ", ".join(e.name for e in self.client.search_experiments())
-            raise UserError(f"tracking.experiment={experiment}: {uri} has no such experiment. Take one of {known}.")
+            raise UserError(
+                f"tracking.experiment={experiment}: {self.shown_uri} has no such experiment. Take one of {known}."
+            )
         self.experiment_id = str(found.experiment_id)
 
     def search(self, condition: str = "") -> list[StoredRun]:
@@ -118,7 +131,8 @@ class Store:
                     "from the MLflow UI."
                 ) from error
             runs += self.children(run_id) if SWEEP_TAG in run.tags else [run]
-        return runs
+        # a sweep and one of its jobs may both have been named
+        return list({run.run_id: run for run in runs}.values())
 
     def latest_sweep(self) -> list[StoredRun]:
         """Returns the jobs of the newest sweep; where there is none, every run.
@@ -134,16 +148,48 @@ class Store:
             raise UserError("there are no runs to compare. Run python -m bnexp -m variant=contrib,ema first.")
         return runs
 
-    def trajectories(self, run_id: str, folder: Path) -> dict[str, np.ndarray]:
-        """Returns the arrays of a run's trajectories.npz; empty where it has none, as a restored run."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if not any(artifact.path == "trajectories.npz" for artifact in self.client.list_artifacts(run_id)):
-            return {}
-        path = self.client.download_artifacts(run_id, "trajectories.npz", str(folder))
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+    @contextmanager
+    def trajectories(self, run: StoredRun) -> Iterator[Mapping[str, np.ndarray]]:
+        """Opens a run's trajectories.npz, whose arrays are read as they are asked for.
+
+        Yields:
+            The arrays by name; none where the run has no such file, as a restored one.
+
+        Raises:
+            ValueError: the file is damaged, or cannot be fetched.
+        """
+        with TemporaryDirectory(prefix="bnexp-") as folder:
+            try:
+                path = self._fetch(run, "trajectories.npz", Path(folder))
+                archive = np.load(path, allow_pickle=False) if path else None
+            except Exception as error:  # each artifact store has errors of its own, and so has each kind of damage
+                raise ValueError(f"trajectories.npz cannot be read ({first_line(error)})") from error
+            if archive is None:
+                yield {}
+                return
+            with archive:
+                yield archive
+
+    def _fetch(self, run: StoredRun, name: str, folder: Path) -> Path | None:
+        parsed = urlparse(run.artifact_uri)
+        if parsed.scheme in ("", "file"):
+            # read where it lies: a sweep's trajectories are some hundred megabytes
+            path = Path(url2pathname(parsed.path), name)
+            return path if path.is_file() else None
+        if not any(artifact.path == name for artifact in self.client.list_artifacts(run.run_id)):
+            return None
+        return Path(self.client.download_artifacts(run.run_id, name, str(folder)))
 
 
 def _stored(run: Any) -> StoredRun:
     data, info = run.data, run.info
-    return StoredRun(info.run_id, info.run_name or "", info.status, dict(data.params), dict(data.metrics), dict(data.tags))
+    return StoredRun(
+        info.run_id,
+        info.run_name or "",
+        info.status,
+        dict(data.params),
+        dict(data.metrics),
+        dict(data.tags),
+        info.start_time or 0,
+        info.artifact_uri or "",
+    )

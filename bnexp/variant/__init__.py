@@ -118,7 +118,7 @@ def batch_moments(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def bessel(inputs: tf.Tensor) -> tf.Tensor:
-    """Returns n / (n - 1), [] float32, for the n values a channel of `inputs`; 1 where n is 1, as in the fused kernel."""
+    """Returns n / (n - 1), [] float32, for the n values a channel of `inputs`; 1 where n is 1, as fused kernels do."""
     count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
     return count / tf.maximum(count - 1.0, 1.0)
 

@@ -59,9 +59,9 @@ class Seen:
 
     initial: dict[str, np.ndarray]
     initial_moving: list[np.ndarray]
-    train: Calls
-    forward: Calls
-    backward: Calls
+    training: Calls
+    inference: Calls
+    backwards: Calls
     together: Calls
     towers: int
     moved_by_output: float
@@ -78,6 +78,11 @@ class Broken(AssertionError):
     def __init__(self, name: str, failed: dict[str, str]) -> None:
         super().__init__("\n".join([f"{name} is not what it claims:", *(f"  {k}: {m}" for k, m in failed.items())]))
         self.failed = failed
+
+    @property
+    def caught_by(self) -> str:
+        """The name of the first check that failed."""
+        return next(iter(self.failed))
 
 
 def hold(factory: Callable[..., Any], *, rank: int, engine: str) -> None:
@@ -98,32 +103,33 @@ def hold(factory: Callable[..., Any], *, rank: int, engine: str) -> None:
         seen = watch(layer, options, rank=rank, engine=engine)
     except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
         raise Broken(layer.__name__, {"builds": f"{type(error).__name__}: {error}"}) from error
-    model = expected(channels=CHANNELS, gamma=GAMMA, beta=BETA)
-    checks: list[tuple[str, Callable[[], None]]] = [
-        ("interface", lambda: check_interface(seen, traits)),
-        ("initial", lambda: check_initial(seen, traits)),
-        *(
-            (f"{when} {what}", partial(check_calls, calls, what))
-            for when in ("train", "forward", "backward", "together")
-            for calls in [follow(model, getattr(seen, when), model.train if when == "train" else model.infer)]
-            for what in ("outputs", "mean", "variance")
-        ),
-        ("idempotence", lambda: check_idempotence(seen, traits)),
-        ("attachment", lambda: check_attachment(seen, traits)),
-        ("monitoring", lambda: check_monitoring(seen, traits)),
-    ]
-    if engine == "session":
-        checks += [
-            ("gradient", lambda: check_gradient(factory, expected, rank)),
-            ("order", lambda: check_order(factory, traits, rank)),
-            ("two layers", lambda: check_two_layers(factory, expected)),
-        ]
-    failed = {}
-    for name, check in checks:
+    failed: dict[str, str] = {}
+
+    def check(name: str, rule: Callable[..., None], *arguments: Any) -> None:
         try:
-            check()
+            rule(*arguments)
         except AssertionError as error:
             failed[name] = str(error)
+
+    # what is cheap to say first, and what names the cause before what shows its effects
+    check("interface", check_interface, seen, traits)
+    check("initial", check_initial, seen, traits)
+    if engine == "session":
+        with tf.Graph().as_default(), v1.Session() as session:
+            graph = in_graph(factory, lone, (*SHAPES[rank][1:], CHANNELS))
+            check("trainable", check_not_trainable, graph)
+            check("order", check_order, graph, session, traits, rank)
+            check("gradient", check_gradient, graph, session, expected, rank)
+    check("attachment", check_attachment, seen, traits)
+    check("monitoring", check_monitoring, seen, traits)
+    model = expected(channels=CHANNELS, gamma=GAMMA, beta=BETA)
+    for when in ("training", "inference", "backwards", "together"):
+        calls = follow(model, getattr(seen, when), model.train if when == "training" else model.infer)
+        for what in ("outputs", "mean", "variance"):
+            check(f"{when} {what}", check_calls, calls, what)
+    check("idempotence", check_idempotence, seen, traits)
+    if engine == "session" and rank == 2:
+        check("two layers", check_two_layers, factory, expected)
     if failed:
         raise Broken(layer.__name__, failed)
 
@@ -187,9 +193,9 @@ def watch(layer: type, options: dict[str, Any], *, rank: int, engine: str) -> Se
     return Seen(
         initial=initial,
         initial_moving=initial_moving,
-        train=program(graph.train, STEPS)(in_training.reshape(STEPS, -1)),
-        forward=infer(alone[:, None]),
-        backward=infer(alone[::-1, None]),
+        training=program(graph.train, STEPS)(in_training.reshape(STEPS, -1)),
+        inference=infer(alone[:, None]),
+        backwards=infer(alone[::-1, None]),
         together=program(graph.inference, None)(alone[None]),
         moved_by_output=moved_by(graph.batch_mode),
         moved_by_monitoring=moved_by(graph.monitor),
@@ -233,7 +239,7 @@ def check_calls(pairs: list[tuple[reference.Call, Calls]], what: str) -> None:
 
 def check_interface(seen: Seen, traits: Any) -> None:
     """float32 in, float32 out, in shape; one tower where the flag is a tensor, else two, however often it is called."""
-    for calls in (seen.train, seen.forward, seen.backward, seen.together):
+    for calls in (seen.training, seen.inference, seen.backwards, seen.together):
         for array in (calls.outputs, calls.means, calls.variances):
             assert array.dtype == np.float32, f"{array.dtype} instead of float32"
         assert calls.outputs.shape == calls.batches.shape
@@ -257,12 +263,12 @@ def check_idempotence(seen: Seen, traits: Any) -> None:
     """Asking again, in another order or in company, changes nothing unless the traits say so."""
     if traits.inference_updates:
         return
-    for calls in (seen.forward, seen.backward, seen.together):
-        for after, trained in ((calls.means, seen.train.means), (calls.variances, seen.train.variances)):
+    for calls in (seen.inference, seen.backwards, seen.together):
+        for after, trained in ((calls.means, seen.training.means), (calls.variances, seen.training.variances)):
             assert np.array_equal(after, np.broadcast_to(trained[-1], after.shape)), "a statistic moved at inference"
-    assert np.array_equal(seen.forward.outputs, seen.backward.outputs[::-1]), "outputs depend on the order"
+    assert np.array_equal(seen.inference.outputs, seen.backwards.outputs[::-1]), "outputs depend on the order"
     if traits.inference_uses != "batch":
-        alone, together = seen.forward.outputs[:, 0], seen.together.outputs[0]
+        alone, together = seen.inference.outputs[:, 0], seen.together.outputs[0]
         # the same float32 sum, perhaps in another order
         assert np.allclose(alone, together, rtol=1e-5, atol=1e-4), "outputs depend on the company"
 
@@ -279,8 +285,13 @@ def check_monitoring(seen: Seen, traits: Any) -> None:
     assert (seen.moved_by_monitoring > 0) == moves, f"monitoring moved a statistic by {seen.moved_by_monitoring}"
 
 
-def in_graph(factory: Callable[..., Any], network: Callable[..., tf.Tensor], shape: tuple[int, ...], loss: Any) -> Graph:
+def in_graph(factory: Callable[..., Any], network: Callable[..., tf.Tensor], shape: tuple[int, ...]) -> Graph:
     """Builds `network` with the layer in the current tf.Graph, with a train op that takes steps of size 0."""
+
+    def loss(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        # with a variable of its own: `minimize` must have something to do under any layer
+        return v1.get_variable("anchor", [], initializer=v1.ones_initializer()) * tf.reduce_sum(outputs)
+
     return build_graph(
         network,
         layer_maker(factory, decay=DECAY, epsilon=EPSILON),
@@ -297,49 +308,38 @@ def lone(inputs: tf.Tensor, *, batch_norm: Any, num_classes: int, seed: int) -> 
     return batch_norm(inputs, LAYER)
 
 
-def anchored(outputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """A loss with a variable of its own, so that `minimize` has something to do under any layer."""
-    return v1.get_variable("anchor", [], initializer=v1.ones_initializer()) * tf.reduce_sum(outputs)
+def check_not_trainable(graph: Graph) -> None:
+    """No optimizer may move a statistic."""
+    moving = [getattr(graph.layers[LAYER], s, None) for s in ("moving_mean", "moving_variance")]
+    trained = [variable.name for variable in moving if variable is not None and variable.trainable]
+    assert not trained, f"an optimizer would train {' and '.join(trained)}"
 
 
-def check_gradient(factory: Callable[..., Any], expected: Callable[..., reference.Layer], rank: int) -> None:
+def check_gradient(graph: Graph, session: Any, expected: Callable[..., reference.Layer], rank: int) -> None:
     """The training output's gradient: through the batch's moments where the batch is used, not where it is not."""
-    shape = SHAPES[rank]
     # mild inputs: TensorFlow's own gradient of a mean of a hundred standard deviations has three digits left
     random = np.random.default_rng(4)
-    batch = np.float32(random.normal(0.5, [0.3, 1, 2, 0.5, 3, 1], [*shape, CHANNELS]))
+    batch = np.float32(random.normal(0.5, [0.3, 1, 2, 0.5, 3, 1], [*SHAPES[rank], CHANNELS]))
     weights = np.float32(random.normal(size=batch.shape))
-    with tf.Graph().as_default(), v1.Session() as session:
-        graph = in_graph(factory, lone, (*shape[1:], CHANNELS), anchored)
-        (inputs,) = graph.batch_mode.feeds
-        pulled = tf.gradients(tf.reduce_sum(weights * graph.batch_mode.outputs["outputs"]), inputs)[0]
-        session.run(v1.global_variables_initializer())
-        found = session.run(pulled, {inputs: batch, **dict(graph.batch_mode.constants)})
+    (inputs,) = graph.batch_mode.feeds
+    pulled = tf.gradients(tf.reduce_sum(weights * graph.batch_mode.outputs["outputs"]), inputs)[0]
+    session.run(v1.global_variables_initializer())
+    found = session.run(pulled, {inputs: batch, **dict(graph.batch_mode.constants)})
     gradient = expected(channels=CHANNELS).input_gradient(batch, weights)
-    error = np.abs(found - gradient).max()
-    assert error < 1e-4 * np.abs(gradient).max(), f"off by {error:.2g}, the largest is {np.abs(gradient).max():.2g}"
+    error, largest = np.abs(found - gradient).max(), np.abs(gradient).max()
+    assert error < 1e-4 * largest, f"off by {error:.2g} where the largest is {largest:.2g}"
 
 
-def check_order(factory: Callable[..., Any], traits: Any, rank: int) -> None:
-    """Where a layer claims order, no outcome hangs on which of two ops on a statistic, one a write, comes first.
-
-    And no optimizer moves a statistic: none is trainable.
-    """
-    shape = SHAPES[rank]
-    with tf.Graph().as_default(), v1.Session() as session:
-        graph = in_graph(factory, lone, (*shape[1:], CHANNELS), anchored)
-        moving = [getattr(graph.layers[LAYER], s, None) for s in ("moving_mean", "moving_variance")]
-        trained = [variable.name for variable in moving if variable is not None and variable.trainable]
-        assert not trained, f"an optimizer would train {trained}"
-        if not traits.ordered:
-            return
-        loose = [
-            f"{write.name} and {other.name} on {variable.name}"
-            for pruning in (graph.train, graph.inference)
-            for variable, write, other in loose_pairs(pruning)
-            if matters(session, pruning, draw(1, shape, 6)[0], variable, write, other)
-        ]
-    assert not loose, f"nothing orders {'; '.join(loose)}"
+def check_order(graph: Graph, session: Any, traits: Any, rank: int) -> None:
+    """Where a layer claims order, no outcome hangs on which of two ops on a statistic, one a write, comes first."""
+    batch = draw(1, SHAPES[rank], 6)[0]
+    loose = [
+        f"{write.name} and {other.name} on {variable.name}"
+        for pruning in (graph.train, graph.inference)
+        for variable, write, other in loose_pairs(pruning)
+        if matters(session, pruning, batch, variable, write, other)
+    ]
+    assert not (traits.ordered and loose), f"nothing orders {'; '.join(loose)}"
 
 
 def loose_pairs(pruning: Pruning) -> list[tuple[tf.Variable, tf.Operation, tf.Operation]]:
@@ -386,7 +386,7 @@ def check_two_layers(factory: Callable[..., Any], expected: Callable[..., refere
         return  # what the second gets to see is not decided
     batches = np.float32(np.random.default_rng(5).normal(0.5, [0.3, 1, 2, 0.5, 3, 1], [3, 6, CHANNELS]))
     with tf.Graph().as_default(), v1.Session() as session:
-        graph = in_graph(factory, two, (CHANNELS,), anchored)
+        graph = in_graph(factory, two, (CHANNELS,))
         names = [name for name in graph.train.outputs if name == "outputs" or "/moving_" in name]
         session.run(v1.global_variables_initializer())
         for batch in batches:

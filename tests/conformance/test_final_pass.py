@@ -1,6 +1,6 @@
 """What every final pass must keep; found by listing conf/final_pass, so that a new one joins by itself."""
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 
 import numpy as np
@@ -25,7 +25,7 @@ def final_pass(name):
     return instantiate(OmegaConf.load(CONF_DIR / "final_pass" / f"{name}.yaml"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def trained(network, variant="update_ops"):
     """A network with weights and statistics that are no initial values; tests put back what they change."""
     model = small_model(DATASET, f"variant={variant}", network=network)
