@@ -42,7 +42,8 @@ def job(config: DictConfig) -> float:
             message = f"{type(error).__name__}: {first_line(error)}. This is a bug in bnexp."
         if not sweep:
             exit_with(message)
-        _fail_one_of_a_sweep(f"#{hydra_config.job.num} {' '.join(overrides)}", message)
+        said = " ".join(override for override in overrides if not override.startswith("tracking."))
+        _fail_one_of_a_sweep(f"#{hydra_config.job.num} {said}", message)
     return result.metrics.get("test/accuracy", nan)
 
 

@@ -7,6 +7,7 @@ properties of the graph. A run may hide them: a race that always comes out the s
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -17,7 +18,14 @@ from bnexp.graph import Graph, keeps_statistics
 v1 = tf.compat.v1
 
 Check = Literal[
-    "update_never_run", "update_at_inference", "unordered_average", "unordered_read", "two_sets", "not_saved"
+    "update_never_run",
+    "update_at_inference",
+    "unordered_average",
+    "unordered_read",
+    "two_sets",
+    "shared_statistics",
+    "trained_statistic",
+    "not_saved",
 ]
 
 
@@ -52,23 +60,26 @@ def audit(graph: Graph) -> list[Finding]:
 
     Args:
         graph: what `build_graph` returned inside a `tf.Graph` (in a wrapped function variables have no ops of their
-        own).
+            own).
     """
     trained = ancestors(graph.train.outputs.values())
     inferred = ancestors([graph.inference.outputs["outputs"]])
-    variables = [variable for variable in v1.global_variables() if not variable.trainable]
-    uses = {variable.name: _use(variable) for variable in variables}
+    moving = {
+        name: [layer.moving_mean, layer.moving_variance]
+        for name, layer in graph.layers.items()
+        if keeps_statistics(layer)
+    }
     saved = {variable.name for variable in v1.global_variables()}
-    findings = []
-    for name, layer in graph.layers.items():
-        if keeps_statistics(layer):
-            moving = [layer.moving_mean, layer.moving_variance]
-            findings += _reach(name, moving, uses, trained, inferred)
-            findings += _sets(name, graph, moving, uses, trained)
-            for variable in moving:
-                if variable.name not in saved:
-                    said = f"a Saver() would not save {variable.name}: it is in no collection of variables"
-                    findings.append(Finding("not_saved", name, variable.name, said))
+    variables = [variable for variable in v1.global_variables() if not variable.trainable]
+    uses = {variable.name: _use(variable) for variable in chain(variables, *moving.values())}
+    findings = _shared(moving)
+    for name, statistics in moving.items():
+        findings += _reach(name, statistics, uses, trained, inferred)
+        findings += _sets(name, statistics, uses, trained)
+        for variable in statistics:
+            if variable.name not in saved:
+                said = f"a Saver() would not save {variable.name}: it is in no collection of variables"
+                findings.append(Finding("not_saved", name, variable.name, said))
     return findings + _orders(graph, uses, trained, "training") + _orders(graph, uses, inferred, "inference")
 
 
@@ -85,24 +96,41 @@ def _reach(
     findings = []
     for variable in moving:
         use = uses[variable.name]
-        for write in use.writes:
-            if write not in trained:
+        # of several writes one that runs is enough: an inference tower may make updates that nobody needs
+        if not any(op in trained for op in use.writes + use.guarded):
+            for write in use.writes:
                 said = f"{write.name} updates {variable.name} and is no ancestor of the train op: it never runs"
                 findings.append(Finding("update_never_run", layer, write.name, said))
+            for branch in use.guarded:
+                said = f"{branch.name} guards the update of {variable.name} and is no ancestor of the train op"
+                findings.append(Finding("update_never_run", layer, branch.name, said))
+            if not use.writes and not use.guarded:
+                said = f"nothing in the graph writes {variable.name}"
+                findings.append(Finding("update_never_run", layer, variable.name.removesuffix(":0"), said))
+        for write in use.writes:
             if write in inferred:
                 said = f"{write.name} updates {variable.name} and is an ancestor of what inference fetches"
                 findings.append(Finding("update_at_inference", layer, write.name, said))
-        for branch in use.guarded:
-            if branch not in trained:
-                said = f"{branch.name} guards the update of {variable.name} and is no ancestor of the train op"
-                findings.append(Finding("update_never_run", layer, branch.name, said))
-        if not use.writes and not use.guarded:
-            said = f"nothing in the graph writes {variable.name}"
-            findings.append(Finding("update_never_run", layer, variable.name.removesuffix(":0"), said))
+            if write in trained and write.type.startswith("ResourceApply"):
+                said = f"{write.name}, an optimizer's, moves {variable.name} down its gradient"
+                findings.append(Finding("trained_statistic", layer, write.name, said))
     return findings
 
 
-def _sets(layer: str, graph: Graph, moving: list[Any], uses: Mapping[str, _Use], trained: set[Any]) -> list[Finding]:
+def _shared(moving: Mapping[str, Iterable[Any]]) -> list[Finding]:
+    """Looks for statistics that more than one layer takes for its own."""
+    findings = []
+    owner: dict[int, str] = {}
+    for layer, statistics in moving.items():
+        for variable in statistics:
+            first = owner.setdefault(id(variable), layer)
+            if first != layer:
+                said = f"{first} and {layer} keep one {variable.name} between them, and each step averages both into it"
+                findings.append(Finding("shared_statistics", layer, variable.name.removesuffix(":0"), said))
+    return findings
+
+
+def _sets(layer: str, moving: Iterable[Any], uses: Mapping[str, _Use], trained: set[Any]) -> list[Finding]:
     """Looks for statistics that training writes while inference reads others."""
     read = {variable.name for variable in moving}
     # an optimizer names its slots after the variable they belong to

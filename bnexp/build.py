@@ -62,7 +62,7 @@ def _checked(node: DictConfig, group: str) -> DictConfig:
         if group != "variant" or key not in ("decay", "epsilon"):
             takes = ", ".join(name for name in parameters if name in node) or "no key"
             raise UserError(f"{group}.{key}={node[key]}: {target} takes no {key}. Leave it out; it takes {takes}.")
-    return OmegaConf.masked_copy(node, [key for key in node if key not in unknown]) if unknown else node
+    return OmegaConf.masked_copy(node, [key for key in map(str, node) if key not in unknown]) if unknown else node
 
 
 def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:

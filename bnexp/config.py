@@ -1,7 +1,7 @@
 """The schema of conf/config.yaml and its rules. Imports no TensorFlow: `--help` answers at once."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -55,15 +55,20 @@ class Config:
     tracking: Tracking = field(default_factory=Tracking)
 
 
+def _is(low: float, high: float = inf, *, open_below: bool = False) -> Callable[[Any], bool]:
+    """Returns a test for a number from `low`, itself included or not, up to and without `high`."""
+    return lambda v: isinstance(v, int | float) and (low < v if open_below else low <= v) and v < high
+
+
 # what a value must be, and what to say to who gave another: by key, a test, the rule and a word of advice
-_RULES: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
-    "decay": (lambda v: 0.0 <= v < 1.0, "at least 0 and less than 1", "0.9 suits short runs, 0.999 long ones"),
-    "epsilon": (lambda v: 0.0 < v < inf, "more than 0", "0.001 is what contrib and tf.layers use"),
-    "batch_size": (lambda v: v >= 1, "at least 1", "60 is the paper's"),
-    "steps": (lambda v: v >= 1, "at least 1", "1000 trains digits in a second"),
-    "learning_rate": (lambda v: 0.0 < v < inf, "more than 0", "leave it out for the optimizer's default"),
-    "seed": (lambda v: 0 <= v < 2**32, "at least 0 and less than 2**32", "any such number will do"),
-    "eval_batch_size": (lambda v: v >= 1, "at least 1", "1 is what production sends"),
+_RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "decay": (_is(0, 1), "at least 0 and less than 1", "0.9 suits short runs, 0.999 long ones"),
+    "epsilon": (_is(0, open_below=True), "more than 0", "0.001 is what contrib and tf.layers use"),
+    "batch_size": (_is(1), "at least 1", "60 is the paper's"),
+    "steps": (_is(1), "at least 1", "1000 trains digits in a second"),
+    "learning_rate": (_is(0, open_below=True), "more than 0", "leave it out for the optimizer's default"),
+    "seed": (_is(0, 2**32), "at least 0 and less than 2**32", "any such number will do"),
+    "eval_batch_size": (_is(1), "at least 1", "1 is what production sends"),
     "device": (lambda v: v in ("auto", "cpu", "gpu"), "auto, cpu or gpu", "auto takes a GPU if there is one"),
     "engine": (lambda v: v in ("compiled", "session"), "compiled or session", "compiled is the fast one"),
     "tracking.uri": (lambda v: bool(v.strip()), "a tracking URI", "leave it out to keep runs in runs/mlflow.db"),
@@ -74,11 +79,19 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str, str]] = {
 def check(config: DictConfig) -> None:
     """Raises UserError at the first value of a config that is missing, leads nowhere or breaks its rule."""
     resolved(config)
+    for node, schema, prefix in ((config, Config, ""), (config.tracking, Tracking, "tracking.")):
+        # Hydra lets a + add any key, and a key that nobody reads would be a wish unheard
+        known = [field.name for field in fields(schema)]
+        for key in map(str, node):
+            if key not in known:
+                raise UserError(f"{prefix}{key}={node[key]}: there is no such key. Take one of {', '.join(known)}.")
     for group in GROUPS:
         node = config[group]
         if not (isinstance(node, DictConfig) and "_target_" in node):
             raise UserError(f"{group} must be a name of the group or keep its _target_, got {node}. See --help.")
-    for key, (holds, rule, advice) in _RULES.items():
+    # a variant may be given a decay and an epsilon of its own
+    own = {f"variant.{key}": _RULES[key] for key in ("decay", "epsilon") if key in config.variant}
+    for key, (holds, rule, advice) in (_RULES | own).items():
         value = OmegaConf.select(config, key)
         if not holds(value):
             raise UserError(f"{key} must be {rule}, got {value!r}. {advice[0].upper()}{advice[1:]}.")

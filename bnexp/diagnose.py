@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from bnexp.audit import Finding
-from bnexp.fingerprint import DECAY, Fingerprint
+from bnexp.fingerprint import COMPANY, DECAY, Fingerprint
 
 # an average that still holds more of its initial value than this is not yet one of the data
 LAGGING_WEIGHT = 0.05
@@ -97,19 +97,33 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 
 def _no_statistics(evidence: Evidence) -> Diagnosis | None:
-    if evidence.fingerprint.keeps_statistics:
+    seen = evidence.fingerprint
+    if seen.keeps_statistics or _looks_at_the_batch(seen):
         return None
+    if seen.changed_by_training:
+        return Diagnosis(
+            "no_statistics",
+            f"no moving statistics were found, yet training changed what inference returns by "
+            f"{seen.changed_by_training:.3g}: the layer keeps them where nobody can see them",
+            cure="give the layer the attributes moving_mean and moving_variance, variables of [channels]",
+        )
     return Diagnosis("no_statistics", "the layer keeps no moving statistics: training and inference do the same")
+
+
+def _looks_at_the_batch(seen: Fingerprint) -> bool:
+    # a leak that inference reads back makes outputs depend on company too, and is another mistake
+    return seen.inference_uses == "batch" or (seen.batch_dependence > COMPANY and not seen.moved_by_inference)
 
 
 def _updates_never_run(evidence: Evidence) -> Diagnosis | None:
     seen, audited = evidence.fingerprint, evidence.found("update_never_run")
     still = [n for n, r in (("mean", seen.mean_recurrence), ("variance", seen.variance_recurrence)) if r == "never"]
-    if not still or seen.averaged_elsewhere:
+    if seen.averaged_elsewhere if still else audited is None:
         return None
     values = {"mean": seen.initial[0], "variance": seen.initial[1]}
-    held = " and ".join(f"moving {name} is still {values[name]:g}" for name in still)
-    sentence = f"after training the {held}, their initial value" + (f"; {audited.sentence}" if audited else "")
+    held = " and ".join(f"the moving {name} is still {values[name]:g}" for name in still)
+    parts = [f"after training {held}, as at first" if still else "", audited.sentence if audited else ""]
+    sentence = "; ".join(part for part in parts if part)
     if seen.training_uses == "moving":
         document = f"{TFLEARN}, the question: nothing switches the mode (a layer frozen on purpose looks the same)"
         cure = "switch the layer into training mode, tflearn.is_training(True, session); nothing in UPDATE_OPS can help"
@@ -134,7 +148,7 @@ def _updates_never_run(evidence: Evidence) -> Diagnosis | None:
 
 def _separate_statistics(evidence: Evidence) -> Diagnosis | None:
     seen, audited = evidence.fingerprint, evidence.found("two_sets")
-    if not (seen.mean_recurrence == "never" and seen.averaged_elsewhere):
+    if not ("never" in (seen.mean_recurrence, seen.variance_recurrence) and seen.averaged_elsewhere):
         return None
     where = (
         audited.sentence
@@ -164,7 +178,7 @@ def _moving_statistics_in_training(evidence: Evidence) -> Diagnosis | None:
 
 def _batch_statistics_at_inference(evidence: Evidence) -> Diagnosis | None:
     seen = evidence.fingerprint
-    if seen.inference_uses != "batch":
+    if not _looks_at_the_batch(seen):
         return None
     figures = ""
     if isfinite(evidence.accuracy) and isfinite(evidence.accuracy_batched):
@@ -182,12 +196,12 @@ def _leaks_at_inference(evidence: Evidence) -> Diagnosis | None:
     moved = max(seen.moved_by_inference, evidence.moved)
     if moved == 0 and audited is None:
         return None
-    left = (
-        f"one example at a time multiplies a dense layer's moving variance by {evidence.decay:g} per call"
-        if seen.moved_by_inference
+    kept = (
+        f"at decay {DECAY} each single example multiplied the moving variance by {seen.variance_kept:.3g}"
+        if seen.moved_by_inference and seen.variance_kept < 1
         else ""
     )
-    parts = [f"inference changed a moving statistic by {moved:.3g}", left, audited.sentence if audited else ""]
+    parts = [f"inference changed a moving statistic by {moved:.3g}", kept, audited.sentence if audited else ""]
     return Diagnosis(
         "leaks_at_inference",
         "; ".join(part for part in parts if part),
@@ -210,19 +224,25 @@ def _test_data_in_statistics(evidence: Evidence) -> Diagnosis | None:
 
 def _unordered_average(evidence: Evidence) -> Diagnosis | None:
     audited = evidence.found("unordered_average")
-    if audited is None and evidence.fingerprint.mean_recurrence != "late":
+    if audited is None:
         return None
-    sentence = audited.sentence if audited else "each step averages the batch before the last"
     return Diagnosis(
         "unordered_average",
-        f"{sentence}: an average may take this batch's moments or the last one's",
+        f"{audited.sentence}: an average may take this batch's moments or the last one's",
         f"{BLOG}: the recipe builds the assigner outside the block that should order it",
         "build the averages (apply, get_assigner) inside control_dependencies on the step",
     )
 
 
 def _double_update(evidence: Evidence) -> Diagnosis | None:
-    seen = evidence.fingerprint
+    seen, shared = evidence.fingerprint, evidence.found("shared_statistics")
+    if shared is not None:
+        return Diagnosis(
+            "double_update",
+            shared.sentence,
+            "none of the documents",
+            "give each layer variables of its own: a scope by the layer's name",
+        )
     if "double" not in (seen.mean_recurrence, seen.variance_recurrence):
         return None
     return Diagnosis(
@@ -234,64 +254,94 @@ def _double_update(evidence: Evidence) -> Diagnosis | None:
     )
 
 
+# what a wrong recurrence is called, and where it is written down
+SLIPS: Mapping[str, tuple[str, str]] = {
+    "swapped": ("decay and 1 - decay are swapped", "public code: momentum for 1 - decay (eigenfoo/batch-renorm)"),
+    "copy": ("it is the last batch's, not an average", ""),
+    "late": ("each step averages the batch before", ""),
+    "debias_from_ones": (
+        "it starts at 1 and is debiased as if it had started at 0",
+        "public code: the batch norm of Equinox",
+    ),
+    "ema_of_another_decay": ("it moves by a decay of {acting:.3g} where {asked:g} was asked for", ""),
+    "unknown": ("it follows no known recurrence", ""),
+}
+
+
 def _wrong_recurrence(evidence: Evidence) -> Diagnosis | None:
-    seen = evidence.fingerprint
+    seen, optimized = evidence.fingerprint, evidence.found("trained_statistic")
     names = {"mean": seen.mean_recurrence, "variance": seen.variance_recurrence}
-    right = RIGHT_RECURRENCES if evidence.accepts_decay else (*RIGHT_RECURRENCES, "ema_of_another_decay")
-    wrong = {
-        name: recurrence for name, recurrence in names.items() if recurrence not in (*right, "never", "double", "late")
-    }
-    starts = {"mean": (seen.initial[0], 0.0), "variance": (seen.initial[1], 1.0)}
-    started = {n: s for n, (s, good) in starts.items() if names[n] in ("ema", "stddev_ema", "ghost_ema") and s != good}
-    if not wrong and not started:
-        return None
-    words = {
-        "swapped": "decay and 1 - decay are swapped",
-        "copy": "it is the last batch's, not an average",
-        "debias_from_ones": "it starts at 1 and is debiased as if it had started at 0",
-        "ema_of_another_decay": f"it moves by a decay of {seen.acting_decay:.3g} where {DECAY} was asked for",
-        "unknown": "it follows no known recurrence",
-    }
-    said = [f"moving {name}: {words.get(recurrence, recurrence)}" for name, recurrence in wrong.items()]
-    said += [f"moving {name} starts at {start:g} instead of {starts[name][1]:g}" for name, start in started.items()]
-    if {"swapped", "ema_of_another_decay"} & set(wrong.values()):
+    said, documents = [], []
+    for name, recurrence in names.items():
+        if recurrence in SLIPS:
+            words, document = SLIPS[recurrence]
+            said.append(f"moving {name}: {words.format(acting=seen.acting_decay, asked=DECAY)}")
+            documents.append(document)
+    if {"swapped", "ema_of_another_decay"} & set(names.values()):
         said.append(
             f"a step moves the mean {1 - seen.acting_decay:.2f} of the way to the batch, {1 - DECAY:.2f} was asked for"
         )
-    if "variance" in started or "variance" in wrong:
+    for name, start, right in (("mean", seen.initial[0], 0.0), ("variance", seen.initial[1], 1.0)):
+        if names[name] in ("ema", "stddev_ema", "ghost_ema") and start != right:
+            said.append(f"moving {name} starts at {start:g} instead of {right:g}")
+            documents.append("public code: variance from 0 (d2l, Chainer)" if name == "variance" else "")
+    if any("variance" in words for words in said):
         first, right_first = seen.first_variance
         said.append(f"after one step the moving variance was {first:.3g}, an average from 1 gives {right_first:.3g}")
+    if seen.variance_error:
+        said.append(
+            f"where the mean is hundreds of standard deviations the moving variance is off by {seen.variance_error:.2g} "
+            "of itself: E[x**2] - E[x]**2 loses the digits"
+        )
+    if optimized is not None:
+        said.append(optimized.sentence)
+    if not said:
+        return None
     return Diagnosis(
         "wrong_recurrence",
         "; ".join(said),
-        "public code: momentum taken for 1 - decay (eigenfoo/batch-renorm), variance from 0 (d2l), debiased from 1 "
-        "(Equinox)",
-        "moving = decay * moving + (1 - decay) * batch, mean from 0 and variance from 1",
+        next((document for document in documents if document), "none of the documents"),
+        "moving = decay * moving + (1 - decay) * batch, mean from 0 and variance from 1, the variance as "
+        "mean((x - mean)**2)",
     )
 
 
 def _wrong_normalisation(evidence: Evidence) -> Diagnosis | None:
     seen = evidence.fingerprint
-    unknown = [
-        when
-        for when, uses in (("training", seen.training_uses), ("inference", seen.inference_uses))
-        if uses == "unknown"
-    ]
-    if not unknown:
+    if not seen.keeps_statistics:
+        return None
+    uses = (("training", seen.training_uses), ("inference", seen.inference_uses))
+    unknown = [when for when, used in uses if used == "unknown"]
+    gradients = {
+        "constants": "the gradient in training takes the batch's mean and variance for constants",
+        "nothing": "no gradient reaches the layer's inputs",
+        "unknown": "the gradient in training is not that of the outputs",
+    }
+    said = []
+    if unknown:
+        said.append(
+            f"outputs of {' and '.join(unknown)} are not gamma * (x - mean) / sqrt(variance + epsilon) + beta for any "
+            "statistics of the layer or its batch"
+        )
+    if seen.gradient in gradients:
+        said.append(gradients[seen.gradient])
+    if not seen.affine_agrees:
+        said.append("inference applies another gamma and beta than training")
+    if not said:
         return None
     return Diagnosis(
         "wrong_normalisation",
-        f"outputs of {' and '.join(unknown)} are not gamma * (x - mean) / sqrt(variance + epsilon) + beta for any "
-        "statistics of the layer or its batch",
+        "; ".join(said),
         "none of the documents",
-        "check where epsilon stands (inside the root), the axes of the moments, and that mean and variance belong "
-        "together",
+        "check where epsilon stands (inside the root), the axes of the moments, that mean, variance, gamma and beta "
+        "belong together, and that nothing stops the gradient",
     )
 
 
 def _lagging(evidence: Evidence) -> Diagnosis | None:
     """Right, but too slow: only the plain average keeps its initial value; a debiased one forgets it at once."""
-    left = evidence.decay**evidence.steps
+    decay = evidence.decay if evidence.accepts_decay else evidence.fingerprint.acting_decay
+    left = decay**evidence.steps
     if evidence.fingerprint.mean_recurrence != "ema" or left <= LAGGING_WEIGHT:
         return None
     served = serving_decay(evidence.steps)
@@ -300,7 +350,7 @@ def _lagging(evidence: Evidence) -> Diagnosis | None:
     )
     return Diagnosis(
         "lagging",
-        f"after {evidence.steps} steps {evidence.decay:g}**{evidence.steps} = {left:.3g} of the initial 0 and 1 is "
+        f"after {evidence.steps} steps {decay:.4g}**{evidence.steps} = {left:.3g} of the initial 0 and 1 is "
         f"left in the averages{measured}",
         f"{QUESTION}, tip 4: decay .999 is too slow for few steps",
         f"decay={served:g} would have served; "
@@ -311,7 +361,7 @@ def _lagging(evidence: Evidence) -> Diagnosis | None:
 def serving_decay(steps: int) -> float:
     """Returns the slowest decay of few digits that leaves at most `SERVED_WEIGHT` of the initial value."""
     slowest = SERVED_WEIGHT ** (1 / steps)
-    ladder = (0.9999, 0.9995, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5)
+    ladder = (0.9999, 0.9995, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
     return next((decay for decay in ladder if decay <= slowest), 0.0)
 
 

@@ -14,7 +14,7 @@ class UserError(Exception):
 
 def first_line(error: BaseException) -> str:
     """Returns the first line of an error's message, or its type where it has none."""
-    return str(error).strip().split("\n")[0][:500] or type(error).__name__
+    return str(error).strip().split("\n")[0].strip()[:500] or type(error).__name__
 
 
 def explain(error: Exception) -> str | None:

@@ -48,11 +48,14 @@ def evaluate(
         after = model.moving_statistics()
     predictions = np.where(np.isfinite(outputs).all(axis=-1), outputs.argmax(axis=-1), -1)
     changes = [
-        np.abs(new - old).max()
+        _change(getattr(before[layer], statistic), getattr(after[layer], statistic))
         for layer in before
-        for new, old in (
-            (after[layer].mean, before[layer].mean),
-            (after[layer].variance, before[layer].variance),
-        )
+        for statistic in ("mean", "variance")
     ]
-    return Evaluation(predictions, float(np.mean(predictions == labels)), float(max(changes, default=0.0)), seconds)
+    return Evaluation(predictions, float(np.mean(predictions == labels)), max(changes, default=0.0), seconds)
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> float:
+    """Returns the largest absolute change; what stayed infinite or NaN, in a network that diverged, has not moved."""
+    same = (before == after) | (np.isnan(before) & np.isnan(after))
+    return float(np.abs(np.subtract(after, before, where=~same, out=np.zeros_like(before))).max())

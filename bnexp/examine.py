@@ -1,8 +1,6 @@
 """Gathers the evidence for a diagnosis: the layer probed alone, the whole graph audited, the run's own figures."""
 
-import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +10,7 @@ from bnexp.diagnose import Evidence
 from bnexp.evaluate import Evaluation
 from bnexp.fingerprint import fingerprint
 from bnexp.graph import Graph
+from bnexp.layer import accepts
 from bnexp.moments import Moments, mean_error, variance_ratio
 from bnexp.trajectory import Trajectories
 
@@ -55,12 +54,6 @@ def examine(
         accuracy=evaluation.accuracy,
         accuracy_batched=batched.accuracy,
     )
-
-
-def accepts(factory: Callable[..., Any], name: str) -> bool:
-    """Tells whether a factory takes an argument of that name."""
-    parameters = inspect.signature(factory.func if isinstance(factory, partial) else factory).parameters
-    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def _audit(build: Callable[[], Graph]) -> list[Finding]:

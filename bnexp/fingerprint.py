@@ -1,20 +1,37 @@
 """What a layer does, seen from outside: cheap probes of one layer alone, its traits unread.
 
-The probe drives the layer as its users would (its own train op, its own flag) with batches whose means and spreads
-differ from call to call, so that no two recurrences and no two ways to normalise agree on them, and writes down what
-moved, how, and what the outputs were normalised with.
+The probe drives the layer as its users would (its own train op, its own flag) with batches whose means, spreads and
+sizes differ from call to call, so that no two recurrences and no two ways to normalise agree on them, and writes down
+what moved, how, and what the outputs were normalised with. At inference each call meets other moving statistics: only
+so is seen whether, and how, they are used.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from bnexp import reference
-from bnexp.probe import LAYER, lone_layer, run_calls
-from bnexp.reference import batch_mean, batch_variance, normalise
+from bnexp.graph import Graph, Pruning, keeps_statistics
+from bnexp.layer import accepts
+from bnexp.probe import LAYER, lone_graph, lone_layer, run_calls
+from bnexp.recognise import (
+    TOLERANCE,
+    acting_decay,
+    acting_epsilon,
+    affine_of,
+    fit,
+    gradient_uses,
+    inference_uses,
+    recurrence,
+    training_uses,
+    variance_recurrence,
+    with_own_moments,
+)
+from bnexp.reference import batch_mean, batch_variance
 
 # far from any decay's swap, square or complement: .9, .1, .81 and .19 are all different
 DECAY = 0.9
@@ -22,10 +39,19 @@ DECAY = 0.9
 # large, so that an epsilon in the wrong place shows
 EPSILON = 0.1
 
-CHANNELS, TRAINING_CALLS, BATCH, SINGLES = 3, 8, 8, 8
+# of the channels: one narrow, so that a floor under the variance shows, two moderate, and one whose mean is hundreds of
+# standard deviations, so that E[x**2] - E[x]**2 shows
+OFFSETS, NARROWEST, WIDEST = (-12.0, 0.5, 6.0, 300.0), (0.05, 0.5, 0.5, 0.5), (0.2, 2.0, 2.0, 2.0)
+CHANNELS = len(OFFSETS)
 
-# float32 keeps seven digits; a few hundred operations on them keep five
-TOLERANCE = 1e-4
+# two sizes of batch, so that a layer that takes one for granted shows
+TRAINING_BATCHES = (8, 12) * 4
+SINGLES = 8
+
+State = Mapping[str, np.ndarray]
+
+# an inference output may differ in company by the order of a sum, and by no more
+COMPANY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,40 +59,54 @@ class Fingerprint:
     """What a layer did.
 
     Attributes:
-        keeps_statistics: whether it has moving statistics at all.
+        keeps_statistics: whether moving statistics were found.
         mean_recurrence: how the moving mean that inference reads moved in training: a key of `reference.RECURRENCES`,
             `"ema_of_another_decay"` or `"unknown"`.
         variance_recurrence: likewise of the variance; also `"stddev_ema"`, `"ghost_ema"`.
         variance_ddof: 0 or 1, whichever the variance recurrence fits.
+        variance_error: how far the moving variance of a channel with a large mean is off, relatively, where those of
+            the others are right.
         first_variance: moving variance after the first training call, of the first channel, and what an average from 1
             would have made it.
         acting_decay: the decay that fits the moving mean's steps best; NaN where it never moved.
         initial: moving mean and variance before training, each the first channel's.
         training_uses: what training normalised with: `"batch"`, `"moving"`, `"ghost"`, `"renorm"` or `"unknown"`.
         inference_uses: what inference normalised with: `"moving"`, `"batch"` or `"unknown"`.
+        gradient: what a training output's gradient takes into account where the batch is used: the `"batch"` as it
+            should, `"constants"` where mean and variance are none of its business, `"nothing"` or `"unknown"`; empty
+            where it was not looked at.
+        affine_agrees: whether inference applies the same gamma and beta as training.
         moved_by_inference: largest change of a moving statistic by inference calls.
+        variance_kept: what a single example at inference multiplies every channel's moving variance by; NaN where there
+            is no one factor.
         moved_by_monitoring: largest change by watching held-out data the way the layer's users do.
         batch_dependence: largest change of an inference output when the same row comes with other rows.
         constant_output: largest absolute training output for a batch of equal rows: 0 where the batch is used.
         averaged_elsewhere: names of variables that inference does not read and that average the batch in training.
         copied_elsewhere: names of variables that inference does not read and that hold the last batch's moments.
+        changed_by_training: largest change of an inference output by training, where no statistics were found.
     """
 
     keeps_statistics: bool
     mean_recurrence: str = "none"
     variance_recurrence: str = "none"
     variance_ddof: int = 0
+    variance_error: float = 0.0
     first_variance: tuple[float, float] = (float("nan"), float("nan"))
     acting_decay: float = float("nan")
     initial: tuple[float, float] = (0.0, 1.0)
     training_uses: str = "unknown"
     inference_uses: str = "unknown"
+    gradient: str = ""
+    affine_agrees: bool = True
     moved_by_inference: float = 0.0
+    variance_kept: float = float("nan")
     moved_by_monitoring: float = 0.0
     batch_dependence: float = 0.0
     constant_output: float = 0.0
     averaged_elsewhere: tuple[str, ...] = ()
     copied_elsewhere: tuple[str, ...] = ()
+    changed_by_training: float = 0.0
 
 
 def fingerprint(factory: Callable[..., Any], *, rank: int = 2) -> Fingerprint:
@@ -74,196 +114,217 @@ def fingerprint(factory: Callable[..., Any], *, rank: int = 2) -> Fingerprint:
 
     Args:
         factory: takes `name`, `decay` and `epsilon`, or those of them that it knows.
-        rank: 2 probes dense inputs [8, 3], 4 probes images [8, 2, 2, 3].
+        rank: 2 probes dense inputs [batch, 4], 4 probes images [batch, 2, 3, 4].
     """
-    rng = np.random.default_rng(2015)
-    positions = (2, 2) if rank == 4 else ()
+    probe = _Probe(factory, positions=(2, 3) if rank == 4 else ())
+    deaf = not accepts(factory, "decay")
+    epsilon = EPSILON if accepts(factory, "epsilon") else acting_epsilon(probe.training, probe.outputs, EPSILON)
+    training = training_uses(probe.training, probe.outputs, *probe.series, epsilon)
+    inference, affine_agrees = probe.inference(training, epsilon)
+    alone, together, seen_alone = probe.company()
+    seen = partial(
+        Fingerprint,
+        training_uses=training,
+        inference_uses=inference.removesuffix("_debiased"),
+        gradient=probe.gradient(epsilon) if training == "batch" else "",
+        affine_agrees=affine_agrees,
+        moved_by_inference=max(probe.moved(before, after) for before, after in pairwise(seen_alone)),
+        moved_by_monitoring=probe.monitoring(),
+        batch_dependence=float(np.abs(together[0] - alone).max()),
+        constant_output=probe.constant(),
+    )
+    if not probe.names:
+        return seen(keeps_statistics=False, changed_by_training=float(np.abs(together - probe.untrained).max()))
 
-    def draw(calls: int, batch: int) -> np.ndarray:
-        offsets = rng.normal([-12.0, 0.5, 6.0], 1.0, [calls, CHANNELS])
-        spreads = rng.uniform(0.5, 2.0, [calls, CHANNELS])
-        shape = (calls, batch, *positions, CHANNELS)
-        per_call = (calls, *[1] * (len(shape) - 2), CHANNELS)
-        return np.float32(rng.normal(size=shape) * spreads.reshape(per_call) + offsets.reshape(per_call))
-
-    training, held_out, singles, crowd = draw(TRAINING_CALLS, BATCH), draw(1, BATCH), draw(SINGLES, 1), draw(1, BATCH)
-    engine = lone_layer(factory, training.shape[2:], engine="session", decay=DECAY, epsilon=EPSILON)
-    graph = engine.graph
-    if not hasattr(graph.layers[LAYER], "moving_mean"):
-        return Fingerprint(keeps_statistics=False)
-    names = [engine.name_of(getattr(graph.layers[LAYER], s)) for s in ("moving_mean", "moving_variance")]
-
-    states, outputs = [engine.state()], []
-    for batch in training:
-        outputs.append(run_calls(engine, graph.train, batch[None])["outputs"][0])
-        states.append(engine.state())
-    trained = states[-1]
-    run_calls(engine, graph.monitor, held_out)
-    moved_by_monitoring = _moved(trained, engine.state(), names)
-
-    engine.assign(trained)
-    inferred, seen = [], [trained]
-    for single in singles:
-        inferred.append(run_calls(engine, graph.inference, single[None])["outputs"][0])
-        seen.append(engine.state())
-    engine.assign(trained)
-    crowd[0, 0] = singles[0, 0]
-    in_crowd = run_calls(engine, graph.inference, crowd)["outputs"][0][0]
-    engine.assign(trained)
-    constant = run_calls(engine, graph.train, np.full_like(training[:1], 5.0))["outputs"]
-
-    series = [np.array([state[name] for state in states], np.float64) for name in names]
-    elsewhere = _elsewhere(states, names, training)
-    ddof, variance_recurrence = _variance_recurrence(series[1], training)
-    return Fingerprint(
+    means = np.array([batch_mean(batch) for batch in probe.training])
+    variances = np.array([batch_variance(batch) for batch in probe.training])
+    mean = recurrence(probe.series[0], means, None if deaf else DECAY)
+    variance = variance_recurrence(
+        probe.series[1], probe.training, None if deaf else DECAY, mean.decay if deaf else DECAY, epsilon
+    )
+    # an average from 0 that is divided by 1 - decay**t when it is read is as good as one that is divided when stored
+    debiased_when_read = inference == "moving_debiased" and (mean.name, variance.name) == ("ema", "ema")
+    averaged, copied = probe.elsewhere()
+    kept = np.divide(*(_flat(state, probe.names[1]) for state in (seen_alone[1], seen_alone[0])))
+    return seen(
         keeps_statistics=True,
-        mean_recurrence=_recurrence(series[0], np.array([batch_mean(b) for b in training])),
-        variance_recurrence=variance_recurrence,
-        variance_ddof=ddof,
-        first_variance=(float(series[1][1][0]), float(DECAY + (1 - DECAY) * batch_variance(training[0])[0])),
-        acting_decay=_acting_decay(series[0], np.array([batch_mean(b) for b in training])),
-        initial=(float(series[0][0][0]), float(series[1][0][0])),
-        training_uses=_training_uses(training, np.array(outputs), series),
-        inference_uses=_inference_uses(singles, inferred, crowd[0], in_crowd, seen, names),
-        moved_by_inference=max(_moved(a, b, names) for a, b in pairwise(seen)),
-        moved_by_monitoring=moved_by_monitoring,
-        batch_dependence=float(np.abs(in_crowd - inferred[0][0]).max()),
-        constant_output=float(np.abs(constant).max()),
-        averaged_elsewhere=elsewhere["averaged"],
-        copied_elsewhere=elsewhere["copied"],
+        mean_recurrence="zero_debias" if debiased_when_read else mean.name,
+        variance_recurrence="zero_debias" if debiased_when_read else variance.name,
+        variance_ddof=variance.ddof,
+        variance_kept=float(kept[0]) if np.ptp(kept) < TOLERANCE else float("nan"),
+        variance_error=variance.imprecise,
+        first_variance=(float(probe.series[1][1, 0]), float(DECAY + (1 - DECAY) * variances[0, 0])),
+        acting_decay=acting_decay(probe.series[0], means),
+        initial=(float(probe.series[0][0, 0]), float(probe.series[1][0, 0])),
+        averaged_elsewhere=averaged,
+        copied_elsewhere=copied,
     )
 
 
-def _close(found: np.ndarray, expected: np.ndarray) -> bool:
-    return bool(np.all(np.abs(found - expected) <= TOLERANCE * (1 + np.abs(expected))))
+class _Probe:
+    """One layer, trained on batches of its own, and what can be asked of it afterwards, in any order.
+
+    Attributes:
+        names: of the variables that hold the moving mean and variance; none where the layer keeps none.
+        training: the batches.
+        outputs: what each training call returned.
+        states: every variable before the first and after each training call.
+        series: moving mean and variance in `states`, [calls + 1, channels] each.
+        untrained: what inference said of `crowd` before training.
+    """
+
+    def __init__(self, factory: Callable[..., Any], *, positions: tuple[int, ...]) -> None:
+        rng = np.random.default_rng(2015)
+        self.training = [_draw(rng, size, positions) for size in TRAINING_BATCHES]
+        self._held_out, self._crowd = _draw(rng, 8, positions), _draw(rng, 8, positions)
+        self._singles = [_draw(rng, 1, positions) for _ in range(SINGLES)]
+        self._crowd[0] = self._singles[0][0]
+
+        self._factory, shape = factory, (*positions, CHANNELS)
+        self._engine = lone_layer(factory, shape, engine="session", decay=DECAY, epsilon=EPSILON)
+        self._graph = self._engine.graph
+        layer, self.names = self._graph.layers[LAYER], list[str]()
+        if keeps_statistics(layer):
+            self.names = [self._engine.name_of(variable) for variable in (layer.moving_mean, layer.moving_variance)]
+        initial = self._engine.state()
+        self._strange = _strange(initial, map(self._engine.name_of, _trainable(self._graph)), self.names)
+        if not np.any(self._run(self._graph.batch_mode, self.training[0])):  # gamma from 0, as residual networks may
+            initial = {**initial, **self._strange}
+        self._engine.assign(initial)
+        self.untrained = self._run(self._graph.inference, self._crowd)
+        self._engine.assign(initial)
+
+        self.states, self.outputs = [initial], list[np.ndarray]()
+        for batch in self.training:
+            self.outputs.append(self._run(self._graph.train, batch))
+            self.states.append(self._engine.state())
+        mean, variance = ([_flat(state, name) for state in self.states] for name in self.names or ("", ""))
+        self.series = np.array(mean), np.array(variance)
+
+    def monitoring(self) -> float:
+        """Returns how far watching held-out data moves a statistic."""
+        self._engine.assign(self.states[-1])
+        self._run(self._graph.monitor, self._held_out)
+        return self.moved(self.states[-1], self._engine.state())
+
+    def company(self) -> tuple[np.ndarray, np.ndarray, list[State]]:
+        """Asks about single examples one after another, then about the first of them in company.
+
+        Returns:
+            What inference said of the first example alone, what it said of the crowd that it comes first in, and every
+            variable before the first and after each single example.
+        """
+        self._engine.assign(self.states[-1])
+        alone, seen = [], [self.states[-1]]
+        for single in self._singles:
+            alone.append(self._run(self._graph.inference, single))
+            seen.append(self._engine.state())
+        self._engine.assign(self.states[-1])
+        together = self._run(self._graph.inference, self._crowd)
+        return alone[0][0], together, seen
+
+    def constant(self) -> float:
+        """Returns the largest training output for a batch of equal rows."""
+        self._engine.assign(self.states[-1])
+        outputs = self._run(self._graph.train, np.full_like(self.training[0], 5.0))
+        return float(np.abs(outputs[..., :-1]).max())  # beside a moving mean of 300, rounding is no small thing
+
+    def inference(self, uses_in_training: str, epsilon: float) -> tuple[str, bool]:
+        """Finds out what inference normalises with, and whether gamma and beta are those of training.
+
+        Every trainable variable of a channel's shape gets values of its own first; each single example then meets other
+        moving statistics.
+        """
+        rng = np.random.default_rng(2017)
+        base = {**self.states[-1], **self._strange}
+        self._engine.assign(base)
+        first = self.training[0]
+        in_training = affine_of(uses_in_training, first, self._run(self._graph.train, first), epsilon)
+
+        met, left, answers = list[list[np.ndarray]](), list[list[np.ndarray]](), list[np.ndarray]()
+        for single in self._singles:
+            drawn = rng.normal(OFFSETS, 1.0), rng.uniform(0.05, 4.0, CHANNELS)
+            values = {name: _like(base[name], value) for name, value in zip(self.names, drawn, strict=False)}
+            self._engine.assign({**base, **values})
+            answers.append(self._run(self._graph.inference, single))
+            state = self._engine.state()
+            met.append([_flat(values, name) for name in self.names])
+            left.append([_flat(state, name) for name in self.names])
+        uses, affine = "unknown", None
+        if self.names:
+            debias = 1 - DECAY ** len(TRAINING_BATCHES)
+            uses, affine = inference_uses(self._singles, answers, met, left, epsilon, debias, in_training)
+        if affine is None:
+            self._engine.assign(base)
+            answers.append(self._run(self._graph.inference, self._crowd))
+            affine = fit(answers, (with_own_moments(batch, epsilon) for batch in [*self._singles, self._crowd]))
+            uses = "unknown" if affine is None else "batch"
+        return uses, in_training is None or affine is None or affine.agrees(in_training)
+
+    def gradient(self, epsilon: float) -> str:
+        """Looks at what the gradient of the training output takes into account."""
+        batch = self.training[0]
+        weights = np.random.default_rng(1).normal(size=batch.shape).astype(np.float32)
+        # in a graph of its own: a session does not take to gradients of a tf.cond that it has already run
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            graph = lone_graph(self._factory, batch.shape[1:], decay=DECAY, epsilon=EPSILON)
+            (inputs,), outputs = graph.batch_mode.feeds, graph.batch_mode.outputs["outputs"]
+            pulled = tf.gradients(tf.reduce_sum(weights * outputs), inputs)[0]
+            if pulled is None:
+                return "nothing"
+            session.run(tf.compat.v1.global_variables_initializer())
+            for variable in _trainable(graph):
+                variable.load(self._strange.get(variable.name.removesuffix(":0"), session.run(variable)), session)
+            fed = {inputs: batch, **dict(graph.batch_mode.constants)}
+            found, gradient = session.run([outputs, pulled], fed)
+        affine = affine_of("batch", batch, found, epsilon)
+        return gradient_uses(batch, weights, gradient, epsilon, affine.gamma if affine else np.ones(CHANNELS))
+
+    def elsewhere(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Finds variables that inference does not read and that training fills with averages or copies of moments."""
+        values = [np.array([moment(batch) for batch in self.training]) for moment in (batch_mean, batch_variance)]
+        values.append(np.array([batch_variance(batch, 1) for batch in self.training]))
+        averaged, copied = list[str](), list[str]()
+        for name, value in self.states[0].items():
+            if name in self.names or value.size != CHANNELS:
+                continue
+            series = np.array([_flat(state, name) for state in self.states])
+            kinds = {recurrence(series, value, DECAY).name for value in values} - {"unknown", "never"}
+            if kinds:
+                (copied if kinds == {"copy"} else averaged).append(name)
+        return tuple(averaged), tuple(copied)
+
+    def _run(self, pruning: Pruning, batch: np.ndarray) -> np.ndarray:
+        outputs: np.ndarray = run_calls(self._engine, pruning, batch[None])["outputs"][0]
+        return outputs
+
+    def moved(self, before: State, after: State) -> float:
+        """Returns the largest change of a moving statistic."""
+        return max((float(np.abs(after[name] - before[name]).max()) for name in self.names), default=0.0)
 
 
-def _moved(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], names: list[str]) -> float:
-    return max(float(np.abs(after[name] - before[name]).max()) for name in names)
+def _draw(rng: np.random.Generator, size: int, positions: tuple[int, ...]) -> np.ndarray:
+    """Draws a batch whose means and spreads are its own."""
+    offsets, spreads = rng.normal(OFFSETS, 1.0), rng.uniform(NARROWEST, WIDEST)
+    return rng.normal(offsets, spreads, [size, *positions, CHANNELS]).astype(np.float32)
 
 
-def _acting_decay(series: np.ndarray, values: np.ndarray) -> float:
-    """Fits `moving += (1 - decay) * (value - moving)` to a series [T + 1, channels]."""
-    steps, pulls = np.diff(series, axis=0), values - series[:-1]
-    if not np.any(steps):
-        return float("nan")
-    return float(1 - np.sum(steps * pulls) / np.sum(pulls**2))
+def _trainable(graph: Graph) -> list[tf.Variable]:
+    variables: list[tf.Variable] = graph.train.feeds[0].graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
+    return variables
 
 
-def _recurrence(series: np.ndarray, values: np.ndarray) -> str:
-    """Names the recurrence that takes `values` [T, channels] to `series` [T + 1, channels], its start included."""
-    start = float(series[0][0])
-    for name, recurrence in reference.RECURRENCES.items():
-        if _close(series[1:], recurrence(values, start, DECAY)):
-            return name
-    acting = _acting_decay(series, values)
-    if np.isfinite(acting) and 0 <= acting < 1 and _close(series[1:], reference.ema(values, start, acting)):
-        return "ema_of_another_decay"
-    return "unknown"
+def _strange(state: State, trainable: Iterable[str], moving: Sequence[str]) -> dict[str, np.ndarray]:
+    """Draws values that nobody starts with for what may be a gamma or a beta."""
+    rng = np.random.default_rng(2016)
+    wanted = [name for name in trainable if state[name].size == CHANNELS and name not in moving]
+    return {name: _like(state[name], rng.uniform(0.5, 1.5, CHANNELS)) for name in wanted}
 
 
-def _variance_recurrence(series: np.ndarray, training: np.ndarray) -> tuple[int, str]:
-    for ddof in (0, 1):
-        values = np.array([batch_variance(batch, ddof) for batch in training])
-        name = _recurrence(series, values)
-        if name != "unknown":
-            return ddof, name
-    biased = np.array([batch_variance(batch) for batch in training])
-    if _close(series[1:], reference.stddev_ema(biased, DECAY, EPSILON)):
-        return 0, "stddev_ema"
-    for parts in (2, 4, 8):
-        ghosts = [[v for _, _, v in reference.ghost_moments(batch, parts)] for batch in training]
-        if _close(series[1:], reference.ema(np.array([np.mean(g, 0) for g in ghosts]), 1.0, DECAY)):
-            return 0, "ghost_ema"
-    return 0, "unknown"
+def _like(variable: np.ndarray, value: np.ndarray) -> np.ndarray:
+    return value.reshape(variable.shape).astype(variable.dtype)
 
 
-def _same_up_to_affine(found: np.ndarray, normalised: np.ndarray) -> bool:
-    """Tells whether `found` is gamma * `normalised` + beta, one gamma (not 0) and one beta a channel over all calls."""
-    found, normalised = (x.reshape(-1, x.shape[-1]).astype(np.float64) for x in (found, normalised))
-    for channel in range(found.shape[1]):
-        basis = np.stack([normalised[:, channel], np.ones(len(normalised))], axis=1)
-        solution, *_ = np.linalg.lstsq(basis, found[:, channel], rcond=None)
-        if abs(solution[0]) < TOLERANCE or not _close(found[:, channel], basis @ solution):
-            return False
-    return True
-
-
-def _training_uses(training: np.ndarray, outputs: np.ndarray, series: list[np.ndarray]) -> str:
-    means, variances = (np.array([f(b) for b in training]) for f in (batch_mean, batch_variance))
-
-    def by(means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-        return np.array([normalise(b, m, v, EPSILON) for b, m, v in zip(training, means, variances, strict=True)])
-
-    if _same_up_to_affine(outputs, by(means, variances)):
-        return "batch"
-    if any(_same_up_to_affine(outputs, by(series[0][s], series[1][s])) for s in (slice(0, -1), slice(1, None))):
-        return "moving"
-    for parts in (2, 4, 8):
-        ghosts = np.empty(training.shape)
-        for ghost, batch in zip(ghosts, training, strict=True):
-            for rows, mean, variance in reference.ghost_moments(batch, parts):
-                ghost[rows] = normalise(batch[rows], mean, variance, EPSILON)
-        if _same_up_to_affine(outputs, ghosts):
-            return "ghost"
-    return "renorm" if _is_renorm(training, outputs, series) else "unknown"
-
-
-def _is_renorm(training: np.ndarray, outputs: np.ndarray, series: list[np.ndarray]) -> bool:
-    """Tells whether outputs are the batch's times r plus d, each the true correction or a common bound."""
-    r, d, true_r, true_d = [], [], [], []
-    for batch, output, mean, variance in zip(training, outputs, series[0], series[1], strict=False):
-        stddev, moving_stddev = np.sqrt(batch_variance(batch) + EPSILON), np.sqrt(variance + EPSILON)
-        normalised = normalise(batch, batch_mean(batch), stddev**2 - EPSILON, EPSILON)
-        axes = reference.batch_axes(batch)
-        d.append(output.mean(axes))
-        r.append((normalised * (output - output.mean(axes))).sum(axes) / (normalised**2).sum(axes))
-        if not _close(output, normalised * r[-1] + d[-1]):
-            return False
-        true_r.append(stddev / moving_stddev)
-        true_d.append((batch_mean(batch) - mean) / moving_stddev)
-    found_r, found_d, exact_r, exact_d = (np.array(x).ravel() for x in (r, d, true_r, true_d))
-    clipped_r = np.isclose(found_r, np.clip(exact_r, found_r.min(), found_r.max()), atol=TOLERANCE)
-    clipped_d = np.isclose(found_d, np.clip(exact_d, found_d.min(), found_d.max()), atol=TOLERANCE)
-    return bool(clipped_r.all() and clipped_d.all())
-
-
-def _inference_uses(
-    singles: np.ndarray,
-    inferred: list[np.ndarray],
-    crowd: np.ndarray,
-    in_crowd: np.ndarray,
-    seen: list[Mapping[str, np.ndarray]],
-    names: list[str],
-) -> str:
-    found = np.array(inferred)
-    for states in (seen[:-1], seen[1:]):
-        statistics = [[np.float64(state[name]) for name in names] for state in states]
-        moving = [
-            normalise(x, mean, variance, EPSILON) for x, (mean, variance) in zip(singles, statistics, strict=True)
-        ]
-        if _same_up_to_affine(found, np.array(moving)):
-            return "moving"
-    alone = np.array([normalise(x, batch_mean(x), batch_variance(x), EPSILON) for x in singles])
-    together = normalise(crowd, batch_mean(crowd), batch_variance(crowd), EPSILON)[0]
-    both = np.concatenate([alone.ravel(), together.ravel()]).reshape(-1, CHANNELS)
-    if _same_up_to_affine(np.concatenate([found.ravel(), in_crowd.ravel()]).reshape(-1, CHANNELS), both):
-        return "batch"
-    return "unknown"
-
-
-def _elsewhere(
-    states: list[dict[str, np.ndarray]], read: list[str], training: np.ndarray
-) -> dict[str, tuple[str, ...]]:
-    """Finds the variables that inference does not read and that training fills with averages or copies of moments."""
-    values = [np.array([batch_mean(b) for b in training]), np.array([batch_variance(b) for b in training])]
-    values.append(np.array([batch_variance(b, 1) for b in training]))
-    found: dict[str, list[str]] = {"averaged": [], "copied": []}
-    for name in states[0]:
-        series = np.array([np.float64(state[name]) for state in states])
-        if name in read or series.shape[1:] != values[0].shape[1:] or not np.any(np.diff(series, axis=0)):
-            continue
-        kinds = {_recurrence(series, value) for value in values} - {"unknown"}
-        if kinds:
-            found["copied" if kinds == {"copy"} else "averaged"].append(name)
-    return {kind: tuple(names) for kind, names in found.items()}
+def _flat(state: State, name: str) -> np.ndarray:
+    """Returns a variable as [channels] float64; none of that name has no channels."""
+    return np.asarray(state.get(name, ()), np.float64).ravel()

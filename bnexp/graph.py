@@ -122,12 +122,13 @@ def build_graph(
     flag = v1.placeholder(tf.bool, [], name="training")
     in_training = tower(True)
     loss = (loss_of or _cross_entropy)(in_training.outputs, labels)
-    train_op = type(next(iter(layers.values()))).train_op(optimizer, loss, list(layers.values()))
+    first = next(iter(layers.values()))
+    train_op = first.train_op(optimizer, loss, list(layers.values()))
     # after the train op: an ExponentialMovingAverage has no average to read before its apply
     flags = {layer.traits.flag for layer in layers.values()}
     in_inference = tower(False) if "python" in flags else in_training
 
-    monitor = getattr(type(next(iter(layers.values()))), "monitor", lambda in_training, in_inference: in_inference)
+    monitor = getattr(first, "monitor", lambda in_training, in_inference: in_inference)
 
     def mode(training: bool) -> tuple[tuple[tf.Tensor, bool], ...]:
         return ((flag, training),) if "tensor" in flags else ()
@@ -181,7 +182,7 @@ def _moving_after(op: Any, layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tens
     stateful = [ancestor for ancestor in ancestors([], ops=[_op_of(op)]) if ancestor.op_def.is_stateful]
     with tf.control_dependencies([op, *stateful]):
         return {
-            f"{name}/{statistic}": getattr(layer, statistic).read_value()
+            f"{name}/{statistic}": tf.reshape(getattr(layer, statistic).read_value(), [-1])
             for name, layer in layers.items()
             if keeps_statistics(layer)
             for statistic in ("moving_mean", "moving_variance")

@@ -119,7 +119,9 @@ class Model:
         state = self.state()
         return {
             name: Moments(
-                state[self._engine.name_of(layer.moving_mean)], state[self._engine.name_of(layer.moving_variance)]
+                # a stranger's variable may keep the axes that it was reduced over
+                state[self._engine.name_of(layer.moving_mean)].reshape(-1),
+                state[self._engine.name_of(layer.moving_variance)].reshape(-1),
             )
             for name, layer in self._engine.graph.layers.items()
             if keeps_statistics(layer)
@@ -127,11 +129,14 @@ class Model:
 
     def assign_moving_statistics(self, statistics: Mapping[str, Moments]) -> None:
         """Sets the moving statistics of the layers named; rounds to float32."""
-        layers = self._engine.graph.layers
         values = {}
-        for name, moments in statistics.items():
-            values[self._engine.name_of(layers[name].moving_mean)] = moments.mean.astype(np.float32)
-            values[self._engine.name_of(layers[name].moving_variance)] = moments.variance.astype(np.float32)
+        for name, layer in self._engine.graph.layers.items():
+            if name in statistics and keeps_statistics(layer):
+                for variable, value in (
+                    (layer.moving_mean, statistics[name].mean),
+                    (layer.moving_variance, statistics[name].variance),
+                ):
+                    values[self._engine.name_of(variable)] = value.astype(np.float32).reshape(variable.shape)
         self._engine.assign(values)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from bnexp.engine import Engine
 from bnexp.engine.compiled import CompiledEngine
 from bnexp.engine.session import SessionEngine
-from bnexp.graph import Pruning, build_graph
+from bnexp.graph import Graph, Pruning, build_graph
 from bnexp.layer import layer_maker, variant_factory
 from bnexp.reference import Trace
 
@@ -67,7 +67,7 @@ def lone_layer(
     decay: float,
     epsilon: float,
 ) -> Engine:
-    """Builds a network that is one batch-norm layer; its train op changes nothing but what the layer itself moves.
+    """Builds a network that is one batch-norm layer, `lone_graph`, in an engine.
 
     Args:
         factory: makes the layer.
@@ -76,8 +76,14 @@ def lone_layer(
         decay: passed to the factory.
         epsilon: passed to the factory.
     """
-    build = partial(
-        build_graph,
+    build = partial(lone_graph, factory, example_shape, decay=decay, epsilon=epsilon)
+    engines: dict[str, Callable[..., Engine]] = {"compiled": CompiledEngine, "session": SessionEngine}
+    return engines[engine](build, device="/CPU:0")
+
+
+def lone_graph(factory: Callable[..., Any], example_shape: tuple[int, ...], *, decay: float, epsilon: float) -> Graph:
+    """Builds one layer in the current graph; its train op changes nothing but what the layer itself moves."""
+    return build_graph(
         lambda inputs, *, batch_norm, num_classes, seed: batch_norm(inputs, LAYER),
         layer_maker(factory, decay=decay, epsilon=epsilon),
         # a step of size 0: the train op runs, with all that hangs on it, and gamma and beta stay 1 and 0
@@ -87,8 +93,6 @@ def lone_layer(
         seed=0,
         loss_of=_anchored,
     )
-    engines: dict[str, Callable[..., Engine]] = {"compiled": CompiledEngine, "session": SessionEngine}
-    return engines[engine](build, device="/CPU:0")
 
 
 def run_calls(engine: Engine, pruning: Pruning, batches: np.ndarray) -> dict[str, np.ndarray]:

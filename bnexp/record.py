@@ -1,25 +1,32 @@
-"""What a run tells its tracker: params, metrics by step, artifacts."""
+"""What a run tells its tracker: params, metrics by step while it trains, artifacts."""
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from math import ceil, isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import Progress
 
 from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bnexp.config import GROUPS, resolved
+from bnexp.dataset import Dataset
 from bnexp.diagnose import Diagnosis
+from bnexp.interrupt import uninterrupted
+from bnexp.ladder import Ladder
 from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
 from bnexp.plot import plot_ladder, plot_trajectories
 from bnexp.track import Tracker, without_password
-from bnexp.train import Snapshot
-from bnexp.trajectory import Trajectories
+from bnexp.train import Snapshot, train
+from bnexp.trajectory import Recorder, Trajectories
 
 # the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
 MOST_POINTS = 2000
@@ -68,6 +75,33 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
     return flat
+
+
+def train_and_log(
+    model: Model, dataset: Dataset, config: DictConfig, tracker: Tracker, console: Console, ladder: Ladder
+) -> tuple[Trajectories, float]:
+    """Trains to the end, logs every snapshot as it comes, and returns the trajectories and the seconds of training."""
+    recorder, seconds = Recorder(config.steps), 0.0
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("training", total=config.steps)
+            for snapshot in train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed):
+                recorder.add(snapshot)
+                ladder.add(snapshot.steps)
+                seconds += snapshot.seconds
+                log_snapshot(tracker, model, snapshot, steps=config.steps)
+                progress.update(task, completed=snapshot.step)
+    except BaseException:
+        # whatever ended the training, what it had recorded is kept; a store that is gone must not hide the reason
+        with uninterrupted(), suppress(Exception), TemporaryDirectory(prefix="bnexp-") as folder:
+            if seconds:
+                recorder.trajectories().save(Path(folder, "trajectories.npz"))
+                tracker.artifacts(Path(folder))
+        raise
+    trajectories = recorder.trajectories()
+    if not isfinite(trajectories.arrays["loss"][-1]):
+        console.print("the training diverged: its loss is no finite number. Take a smaller learning_rate.")
+    return trajectories, seconds
 
 
 def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, steps: int) -> None:

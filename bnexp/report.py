@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
@@ -67,9 +68,9 @@ def print_report(
 def worst_residuals(metrics: Mapping[str, float]) -> dict[str, float]:
     """Returns the largest `residual_mean` and `residual_variance` of all layers; none where no layer has one."""
     worst: dict[str, float] = {}
-    for name, value in metrics.items():
-        kind = name.rpartition("/")[2]
-        # a comparison with NaN is false, and NaN is as bad as it gets
-        if kind.startswith("residual_") and not value <= worst.get(kind, float("-inf")):
-            worst[kind] = value
+    for kind in ("residual_mean", "residual_variance"):
+        values = [value for name, value in metrics.items() if name.endswith(f"/{kind}")]
+        if values:
+            # of several, one that is no number is as bad as it gets, and np.max hands it on
+            worst[kind] = float(np.max(values))
     return worst

@@ -37,9 +37,9 @@ def restore_run(
     """
     source = f"restore={config.restore}"
     params = tracker.fetch(config.restore, folder)
-    restored = _load_config(folder / "config.yaml", source, keys=[key for key in map(str, config) if key not in _FREE])
     if any(group not in params for group in GROUPS):
         raise UserError(f"{source}: that is no run of bnexp. Copy the run id from the report of one.")
+    restored = _load_config(folder / "config.yaml", source, keys=[key for key in map(str, config) if key not in _FREE])
     for override in overrides:
         _check_override(override, config, choices, restored, params)
     for key in _FREE:
@@ -57,7 +57,7 @@ def _load_config(path: Path, source: str, keys: Sequence[str]) -> DictConfig:
     except Exception as error:  # what damaged YAML raises is a library's own affair
         raise UserError(f"{source}: its config.yaml is damaged ({first_line(error)}). Restore another run.") from error
     missing = [key for key in keys if not isinstance(restored, DictConfig) or key not in restored]
-    if missing:
+    if missing or not isinstance(restored, DictConfig):
         raise UserError(
             f"{source}: its config.yaml lacks {', '.join(missing)}: damaged, or of another bnexp. Restore another run."
         )

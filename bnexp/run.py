@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import Progress
 
 from bnexp.build import build_model, graph_builder, make
 from bnexp.config import GROUPS, check
@@ -22,16 +20,21 @@ from bnexp.evaluate import evaluate
 from bnexp.examine import examine
 from bnexp.final_pass import residuals
 from bnexp.folders import RUNS
-from bnexp.interrupt import uninterrupted
 from bnexp.ladder import Ladder, best_decay, climb
-from bnexp.model import Model
-from bnexp.record import chosen, diagnosis_tags, finite, log_snapshot, params, run_name, write_artifacts, write_ladder
+from bnexp.record import (
+    chosen,
+    diagnosis_tags,
+    finite,
+    params,
+    run_name,
+    train_and_log,
+    write_artifacts,
+    write_ladder,
+)
 from bnexp.report import print_report
 from bnexp.restore import assign_checkpoint, restore_run
 from bnexp.sweep import PARENT_VARIABLE
 from bnexp.track import Tracker
-from bnexp.train import train
-from bnexp.trajectory import Recorder, Trajectories
 
 # the large batches of the control that evaluation one by one is compared with
 LARGE_BATCH = 1000
@@ -173,27 +176,3 @@ def run(
         device=device_line,
     )
     return Result(tracker.run_id, metrics, diagnosis.verdict)
-
-
-def train_and_log(
-    model: Model, dataset: Dataset, config: DictConfig, tracker: Tracker, console: Console, ladder: Ladder
-) -> tuple[Trajectories, float]:
-    """Trains to the end, logs every snapshot as it comes, and returns the trajectories and the seconds of training."""
-    recorder, seconds = Recorder(config.steps), 0.0
-    try:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("training", total=config.steps)
-            for snapshot in train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed):
-                recorder.add(snapshot)
-                ladder.add(snapshot.steps)
-                seconds += snapshot.seconds
-                log_snapshot(tracker, model, snapshot, steps=config.steps)
-                progress.update(task, completed=snapshot.step)
-    except BaseException:
-        # whatever ended the training, what it had recorded is kept; a store that is gone must not hide the reason
-        with uninterrupted(), suppress(Exception), TemporaryDirectory(prefix="bnexp-") as folder:
-            if seconds:
-                recorder.trajectories().save(Path(folder, "trajectories.npz"))
-                tracker.artifacts(Path(folder))
-        raise
-    return recorder.trajectories(), seconds

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
+from bnexp.checkpoint import write_whole
 from bnexp.errors import UserError, exit_with
 from bnexp.folders import RUNS
 
@@ -48,20 +49,25 @@ class Sweep:
         Returns:
             The names of the jobs that did not finish.
         """
-        from bnexp.compare.report import write_report
         from bnexp.compare.store import Store
+        from bnexp.compare.table import compare
 
         store = Store(self._uri, self._experiment)
         jobs = store.children(self.run_id)
+        if not jobs and error is not None:
+            # nothing started: there is nothing to hang below a parent, and the error is told on the command line
+            self._tracker.discard()
+            return []
         lost = [job.name for job in jobs if job.status != "FINISHED"]
         # what went wrong is written on the parent run; the caller knows it already
         with suppress(UserError if error is None else type(error)), self._tracker:
             self._tracker.log({"sweep/finished": len(jobs) - len(lost), "sweep/unfinished": len(lost)})
             if len(lost) < len(jobs):
+                table = compare(jobs).table
+                self._tracker.table(table, "comparison.json")
                 with TemporaryDirectory(prefix="bnexp-") as folder:
-                    comparison = write_report(store, jobs, Path(folder))
+                    write_whole(Path(folder, "comparison.csv"), table.to_csv(index=False).encode())
                     self._tracker.artifacts(Path(folder))
-                    self._tracker.table(comparison.table, "comparison.json")
             if error is not None:
                 raise error
             if lost:

@@ -137,11 +137,18 @@ class Tracker:
 
     def table(self, frame: pd.DataFrame, name: str) -> None:
         """Stores a table that MLflow's UI shows, as the artifact `name`."""
-        self.client.log_table(self.run_id, frame, name)
+        # MLflow looks for columns of images among those of objects, which pandas 3 does not want to mean strings any more
+        self.client.log_table(self.run_id, frame.astype(object), name)
 
     def artifacts(self, folder: Path) -> None:
         """Stores everything in `folder` as the run's artifacts, under the same names."""
         self.client.log_artifacts(self.run_id, str(folder))
+
+    def discard(self) -> None:
+        """Deletes the run, which MLflow keeps among its deleted ones, and forgets it."""
+        self.client.set_terminated(self.run_id, status="FAILED")
+        self.client.delete_run(self.run_id)
+        self.run_id = ""
 
     def where(self) -> str:
         """Returns what shows the run in a browser: a server's address of it, or the command that starts one."""

@@ -50,8 +50,9 @@ class Trajectories:
         }
         for layer in self.measured_layers:
             series = [population[layer] for population in self.populations.values()]
-            arrays[f"{layer}/population_mean"] = np.array([moments.mean for moments in series], np.float32)
-            arrays[f"{layer}/population_variance"] = np.array([moments.variance for moments in series], np.float32)
+            with np.errstate(over="ignore"):  # a network that diverged may have a variance that only float64 can hold
+                arrays[f"{layer}/population_mean"] = np.array([moments.mean for moments in series], np.float32)
+                arrays[f"{layer}/population_variance"] = np.array([moments.variance for moments in series], np.float32)
         buffer = BytesIO()
         np.savez(buffer, **arrays)
         write_whole(path, buffer.getvalue())

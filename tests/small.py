@@ -39,9 +39,7 @@ def images(examples: int = 60, tests: int = 30, *, side: int = 4, channels: int 
     x = random.normal(size=[examples + tests, side, side, channels]) * [0.3, 2.0][:channels] + [5.0, -1.0][:channels]
     # each class has its own brightest column
     x[np.arange(len(x)), :, labels, 0] += 1.0
-    return make_dataset(
-        x[:examples], labels[:examples], x[examples:], labels[examples:], source="small", num_classes=3
-    )
+    return make_dataset(x[:examples], labels[:examples], x[examples:], labels[examples:], source="small", num_classes=3)
 
 
 def save_images(folder: Path) -> Path:
@@ -67,9 +65,11 @@ def rows(dataset: Dataset, steps: int, *, batch_size: int = 10, seed: int = 0) -
 def trained(variant: str, network: str, engine: str) -> tuple[Dataset, Steps]:
     """Trains a one-layer network for six steps; kept, since several tests look at the same steps."""
     dataset = images()
-    # sgd: adam divides by the gradient's own size, so that a gradient of rounding errors alone would move a weight as far
-    # as any other
-    model = small_model(dataset, f"variant={variant}", f"engine={engine}", "optimizer=sgd", ONE_LAYER[network], network=network)
+    # sgd: adam divides by the gradient's own size, so that a gradient of rounding errors alone would move a weight as
+    # far as any other
+    model = small_model(
+        dataset, f"variant={variant}", f"engine={engine}", "optimizer=sgd", ONE_LAYER[network], network=network
+    )
     steps = model.train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=6)
     return dataset, steps
 

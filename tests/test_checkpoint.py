@@ -13,7 +13,7 @@ from bnexp.errors import UserError
 
 @pytest.fixture
 def saved():
-    """Names as networks have them, and one that np.savez would take for its own argument; values that tend to suffer."""
+    """Names as networks have them, one that np.savez would take for its own, and values that tend to suffer."""
     variables = {
         "dense1/kernel": np.random.default_rng(0).normal(size=[3, 2]).astype(np.float32),
         "file": np.array([np.nan, np.inf, -0.0, 1e-45], np.float32),
@@ -59,7 +59,8 @@ def test_every_truncation_and_every_changed_byte_is_named(tmp_path, saved):
     damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(0, len(whole), 97)]
     for content in damaged:
         (tmp_path / ARRAYS).write_bytes(content)
-        with pytest.raises(UserError, match=rf"^restore=abc: {ARRAYS} of its checkpoint is damaged\. .*{len(whole)} bytes"):
+        said = rf"^restore=abc: {ARRAYS} of its checkpoint is damaged\. .*{len(whole)} bytes"
+        with pytest.raises(UserError, match=said):
             load_checkpoint(tmp_path, "restore=abc")
 
 

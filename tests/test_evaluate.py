@@ -49,9 +49,7 @@ def test_batch_statistics_make_one_example_its_beta(model, dataset):
 def test_right_variants_neither_flip_nor_move(dataset, variant, network):
     model = small_model(dataset, f"variant={variant}", ONE_LAYER[network], network=network)
     model.train(dataset.x_train, dataset.y_train, rows(dataset, 12), calls=None)
-    single, again, batched = (
-        evaluate(model, dataset.x_test, dataset.y_test, batch_size=size) for size in (1, 1, 30)
-    )
+    single, again, batched = (evaluate(model, dataset.x_test, dataset.y_test, batch_size=size) for size in (1, 1, 30))
     assert single.moved == again.moved == batched.moved == 0.0
     np.testing.assert_array_equal(single.predictions, again.predictions)
     np.testing.assert_array_equal(single.predictions, batched.predictions)

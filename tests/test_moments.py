@@ -89,9 +89,7 @@ def test_a_mean_of_1000_standard_deviations_end_to_end(network):
     weights[(*centre, 0)] = 1.0
     model.assign({kernel: weights})
     shifted = x + np.float32(1000.0)
-    found = pooled(
-        model.input_moments(shifted, np.arange(64), batch_size=10, batch_mode=True, layers=["bn1"])["bn1"]
-    )
+    found = pooled(model.input_moments(shifted, np.arange(64), batch_size=10, batch_mode=True, layers=["bn1"])["bn1"])
     values = np.float64(shifted[:, 0, 0, 0] if network == "mlp" else shifted)
     # float64 throughout: 1000**2 * 1.1e-16 * 64 * 16 values = 1e-7 of the variance at the very worst
     assert found.mean[0] == pytest.approx(values.mean(), rel=1e-12)

@@ -203,7 +203,7 @@ def test_a_checkpoint_of_another_network():
     for change in (lambda state: state.pop("bn1/beta"), lambda state: state.update(new=np.zeros(3))):
         state = dict(model.state())
         change(state)
-        with pytest.raises(UserError, match="^restore=abc: its checkpoint is of another network"):
+        with pytest.raises(UserError, match=r"^restore=abc: its checkpoint is of another network"):
             assign_checkpoint(model, Checkpoint(state, {}), "restore=abc")
 
 

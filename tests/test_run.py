@@ -94,8 +94,8 @@ def test_artifacts(finished):
     folder, result, _ = finished
     found = artifacts(folder, result.run_id)
     names = sorted(str(path.relative_to(found)) for path in found.rglob("*") if path.is_file())
-    wanted = ["config.yaml", "trajectories.npz", "trajectories.png", "checkpoint/variables.npz", "checkpoint/manifest.json"]
-    assert set(wanted) <= set(names)
+    wanted = {"config.yaml", "trajectories.npz", "trajectories.png"}
+    assert wanted | {"checkpoint/variables.npz", "checkpoint/manifest.json"} <= set(names)
     assert (found / "trajectories.png").read_bytes().startswith(b"\x89PNG")
     trajectories = np.load(found / "trajectories.npz")
     np.testing.assert_array_equal(trajectories["steps"], np.arange(1, 41))
@@ -141,7 +141,8 @@ def bits(folder, result):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
 def test_the_same_bits_also_after_another_variant_s_run(network, folder):
-    data = (f"dataset.path={save_images(folder)}", "dataset=npz", f"network={network}", ONE_LAYER[network], "batch_size=10")
+    data = ("dataset=npz", f"dataset.path={save_images(folder)}", "batch_size=10")
+    data = (*data, f"network={network}", ONE_LAYER[network])
     # long enough for compiled loops
     overrides = (*data, "steps=110", "final_pass=paper", "variant=ema")
     first = bits(folder, run_here(folder, *overrides))
@@ -161,10 +162,9 @@ def test_few_steps(folder, steps):
     assert client(folder).get_metric_history(result.run_id, "train/loss")[-1].step == steps
 
 
-@pytest.mark.xfail(reason="evaluate: inf - inf where a statistic that is infinite has not moved", strict=True)
 def test_divergence_is_a_result_and_no_crash(folder):
-    """Weights of 1e30 overflow in the next product: NaN everywhere, and no NaN in the store."""
-    result = run_here(folder, *GAUSSIAN, "steps=12", "optimizer=sgd", "learning_rate=1e30")
+    """Weights of 1e38 overflow in the next product: NaN everywhere, and no NaN in the store."""
+    result = run_here(folder, *GAUSSIAN, "steps=12", "optimizer=sgd", "learning_rate=1e38")
     run = client(folder).get_run(result.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] == 0.0
@@ -195,7 +195,7 @@ def test_training_that_is_interrupted_keeps_its_trajectories(folder, monkeypatch
         if snapshot.step == 6:
             raise Interrupted(15)
 
-    monkeypatch.setattr("bnexp.run.log_snapshot", stops_at_6)
+    monkeypatch.setattr("bnexp.record.log_snapshot", stops_at_6)
     with pytest.raises(Interrupted):
         run_here(folder, *GAUSSIAN, "steps=10")
     (run,) = client(folder).search_runs(["1"])
@@ -208,7 +208,7 @@ def test_training_that_is_interrupted_keeps_its_trajectories(folder, monkeypatch
 
 @pytest.mark.parametrize("sweep", [False, True])
 def test_a_mistake_leaves_no_run_but_in_a_sweep_a_failed_one(folder, sweep):
-    with pytest.raises(UserError, match="^batch_size must be at most"):
+    with pytest.raises(UserError, match=r"^batch_size must be at most"):
         run_here(folder, *GAUSSIAN, "batch_size=401", sweep=sweep)
     runs = client(folder).search_runs(["1"])
     assert [run.info.status for run in runs] == (["FAILED"] if sweep else [])

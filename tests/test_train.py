@@ -117,7 +117,7 @@ def test_batch_statistics_are_numpy_s_of_the_layers_input(dataset):
 
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
 def test_the_population_is_that_of_training_mode(dataset, network):
-    """One batch of everything: the population of the first layer's input is NumPy's, with the snapshot's own weights."""
+    """One batch of everything: the population of the first layer's input is NumPy's, from the snapshot's weights."""
     model, (*_, last) = trained(dataset, 3, network=network)
     found = measure_population(model, dataset.x_train, np.arange(60), 60)["bn1"]
     if network == "mlp":

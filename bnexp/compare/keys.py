@@ -45,14 +45,13 @@ def differing(runs: Sequence[StoredRun]) -> list[str]:
     """
     every = [settings(run) for run in runs]
     names = sorted({name for one in every for name in one} - {"seed"}, key=_place)
-    keys: list[str] = []
+    found = []
     for name in names:
         owner = _owner(name)
         within = {(one.get(owner, ""), canonical(one.get(name, ""))) for one in every}
-        explained = len({choice for choice, _ in within}) == len(within)
-        if not explained and not any(_repeats(name, key, every) for key in keys):
-            keys.append(name)
-    return keys
+        if len({choice for choice, _ in within}) < len(within):
+            found.append(name)
+    return [name for name in found if not any(_repeats(name, key, every) for key in found)]
 
 
 def same_in_all(runs: Sequence[StoredRun]) -> dict[str, str]:
@@ -79,4 +78,8 @@ def _owner(name: str) -> str:
 
 def _repeats(name: str, key: str, every: Sequence[dict[str, str]]) -> bool:
     # a variant without a decay has no variant.decay
-    return "." in name and all(canonical(one[name]) == canonical(one.get(key, "")) for one in every if name in one)
+    return (
+        "." in name
+        and "." not in key
+        and all(canonical(one[name]) == canonical(one.get(key, "")) for one in every if name in one)
+    )

@@ -49,7 +49,12 @@ def residuals(model: Model, inputs: np.ndarray) -> dict[str, Moments]:
 
 
 def _relative(assigned: Moments, population: Moments) -> Moments:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.abs(assigned.mean - population.mean) / np.sqrt(population.variance)
-        variance = np.abs(assigned.variance - population.variance) / population.variance
-    return Moments(np.nan_to_num(mean, nan=0.0), np.nan_to_num(variance, nan=0.0))
+    def in_units(distance: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # 0 units of nothing is agreement; anything else of nothing is infinitely far, and NaN stays NaN
+            return np.where(distance == 0, 0.0, distance / unit)
+
+    return Moments(
+        in_units(np.abs(assigned.mean - population.mean), np.sqrt(population.variance)),
+        in_units(np.abs(assigned.variance - population.variance), population.variance),
+    )

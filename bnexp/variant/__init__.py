@@ -74,9 +74,8 @@ class BatchNorm(Protocol):
         """Normalises `inputs` [batch, ..., channels] float32; `training` is a Python bool or a bool tensor."""
         ...
 
-    @staticmethod
-    def train_op(optimizer: Any, loss: tf.Tensor, layers: Sequence["BatchNorm"]) -> tf.Operation:
-        """Returns the op that one training step runs, the way the variant's users write it."""
+    def train_op(self, optimizer: Any, loss: tf.Tensor, layers: Sequence[Any]) -> tf.Operation:
+        """Returns the op that one training step runs, the way the variant's users write it; static where it can be."""
         ...
 
 

@@ -42,7 +42,6 @@ SPACING = float(np.finfo(np.float32).eps)
 OUTPUT, STATISTIC = 8 * SPACING, 16 * SPACING
 
 
-
 @dataclass(frozen=True)
 class Calls:
     """Some calls in a row, and what was seen of them; the first axis is the call."""
@@ -149,9 +148,7 @@ def watch(layer: type, options: dict[str, Any], *, rank: int, engine: str) -> Se
             towers.append(training)
             return super().__call__(inputs, training)
 
-    built = lone_layer(
-        partial(Counted, **options), (*shape[1:], CHANNELS), engine=engine, decay=DECAY, epsilon=EPSILON
-    )
+    built = lone_layer(partial(Counted, **options), (*shape[1:], CHANNELS), engine=engine, decay=DECAY, epsilon=EPSILON)
     graph = built.graph
     training, singles, held_out = draw(STEPS, shape, 1), draw(SINGLES, (1, *shape[1:]), 2), draw(1, shape, 3)
     examples = np.concatenate([batch for batches in (training, singles, held_out) for batch in batches])

@@ -525,9 +525,7 @@ class RenormUnclipped(Right):
 class GroupsAcross(Right):
     """Claims group normalisation; its groups are every second channel instead of runs of channels."""
 
-    traits = Traits(
-        flag="python", attachment="none", moving="none", training_uses="example", inference_uses="example"
-    )
+    traits = Traits(flag="python", attachment="none", moving="none", training_uses="example", inference_uses="example")
 
     def __init__(self, *, name, decay, epsilon, groups=2):
         super().__init__(name=name, decay=decay, epsilon=epsilon)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
-from coverage import problems
+from completeness import problems
 
 from bnexp.diagnose import VERDICTS
 from bnexp.layer import variant_factory, variant_names
@@ -64,9 +64,7 @@ def possible(hint: object) -> tuple:
     return get_args(hint) if get_origin(hint) is Literal else (False, True)
 
 
-CLOSED = {
-    name: hint for name, hint in get_type_hints(Traits).items() if hint is bool or get_origin(hint) is Literal
-}
+CLOSED = {name: hint for name, hint in get_type_hints(Traits).items() if hint is bool or get_origin(hint) is Literal}
 
 
 @pytest.mark.parametrize("trait", CLOSED)

@@ -13,8 +13,8 @@ NAMED = ("contrib", "slim", "control_deps", "update_ops", "ema")
 def test_training_is_the_same(variant, network, engine):
     _, first = trained(NAMED[0], network, engine)
     _, other = trained(variant, network, engine)
-    # one kernel family and one order of the sums, so the same bits but where a compiler fuses differently: then the last
-    # bit of a loss, 1.2e-7 of it, a few times over in six steps
+    # one kernel family and one order of the sums, so the same bits but where a compiler fuses differently: then the
+    # last bit of a loss, 1.2e-7 of it, a few times over in six steps
     np.testing.assert_allclose(other.losses, first.losses, rtol=1e-6, atol=0)
     np.testing.assert_array_equal(other.accuracies, first.accuracies)
     for name in ("bn1/batch_mean", "bn1/batch_variance"):
@@ -42,5 +42,6 @@ def test_the_moving_statistics_are_the_average_of_the_batches(variant, network):
         mean = 0.9 * mean + 0.1 * np.float64(steps.statistics["bn1/batch_mean"][step])
         variance = 0.9 * variance + 0.1 * factor * np.float64(steps.statistics["bn1/batch_variance"][step])
         # 1 - 0.9 itself is rounded, and each step rounds twice: 3 * 6e-8 of the size, six times over
-        np.testing.assert_allclose(steps.statistics["bn1/moving_mean"][step], mean, rtol=0, atol=2e-6 * np.abs(mean).max())
+        size = np.abs(mean).max()
+        np.testing.assert_allclose(steps.statistics["bn1/moving_mean"][step], mean, rtol=0, atol=2e-6 * size)
         np.testing.assert_allclose(steps.statistics["bn1/moving_variance"][step], variance, rtol=2e-6)

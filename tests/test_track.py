@@ -1,0 +1,248 @@
+"""The tracker: one run, ended whatever happens, in whatever store MLflow can reach."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from small import ONE_LAYER, client, store
+
+from bnexp import track
+from bnexp.errors import UserError
+from bnexp.interrupt import Interrupted
+from bnexp.track import PATIENCE, Tracker, without_password
+
+
+def tracker_in(folder, **arguments):
+    return Tracker(uri=store(folder), experiment="e", runs=folder / "runs", **arguments)
+
+
+def only_run(folder):
+    experiment = client(folder).get_experiment_by_name("e")
+    (run,) = client(folder).search_runs([experiment.experiment_id])
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (None, "FINISHED", None),
+        (ValueError("first line\nsecond"), "FAILED", "first line"),
+        (UserError("decay must be ..."), "FAILED", "decay must be ..."),
+        (MlflowException("odd"), "FAILED", "odd"),
+        (KeyError(), "FAILED", "KeyError"),
+        (Interrupted(signal.SIGINT), "KILLED", "stopped by SIGINT"),
+        (SystemExit(3), "KILLED", "3"),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
+    ],
+)
+def test_a_run_never_stays_running(folder, error, status, told):
+    def use():
+        with tracker_in(folder) as tracker:
+            tracker.start("name", params={"a": 1}, tags={"t": "x"})
+            tracker.log({"m": 0.5}, step=3)
+            if error is not None:
+                raise error
+
+    if error is None:
+        use()
+    else:
+        with pytest.raises(type(error)):
+            use()
+    run = only_run(folder)
+    assert (run.info.status, run.info.run_name) == (status, "name")
+    assert run.data.tags.get("bnexp.error") == told
+    assert (run.data.tags["t"], run.data.params, run.data.metrics) == ("x", {"a": "1"}, {"m": 0.5})
+
+
+def test_without_a_start_there_is_no_run(folder):
+    with pytest.raises(UserError), tracker_in(folder):
+        raise UserError("too early")
+    experiment = client(folder).get_experiment_by_name("e")
+    assert client(folder).search_runs([experiment.experiment_id]) == []
+
+
+def test_a_failure_before_the_start_is_a_run_where_that_is_wanted(folder):
+    with pytest.raises(UserError), tracker_in(folder, failed_start=("job 3", {"decay": 1.5})):
+        raise UserError("too early")
+    run = only_run(folder)
+    assert (run.info.status, run.info.run_name, run.data.params) == ("FAILED", "job 3", {"decay": "1.5"})
+    assert run.data.tags["bnexp.error"] == "too early"
+
+
+def test_an_interrupt_before_the_start_leaves_no_run(folder):
+    with pytest.raises(Interrupted), tracker_in(folder, failed_start=("job 3", {})):
+        raise Interrupted(signal.SIGTERM)
+    experiment = client(folder).get_experiment_by_name("e")
+    assert client(folder).search_runs([experiment.experiment_id]) == []
+
+
+def test_metrics_go_in_batches(folder, monkeypatch):
+    """Twelve thousand metrics in a dozen requests, none lost, none doubled, each at its step."""
+    requests = []
+    with tracker_in(folder) as tracker:
+        tracker.start("name", params={}, tags={})
+        log_batch = tracker.client.log_batch
+        monkeypatch.setattr(tracker.client, "log_batch", lambda *a, **k: (requests.append(k), log_batch(*a, **k)))
+        monkeypatch.setattr(track, "SECONDS_BETWEEN_FLUSHES", 1e9)
+        for step in range(1, 2401):
+            tracker.log({f"m{i}": float(step) for i in range(5)}, step=step)
+    assert len(requests) == 12
+    for i in range(5):
+        history = client(folder).get_metric_history(tracker.run_id, f"m{i}")
+        assert [(metric.step, metric.value) for metric in history] == [(step, step) for step in range(1, 2401)]
+
+
+def test_metrics_are_sent_while_the_run_goes_on(folder, monkeypatch):
+    monkeypatch.setattr(track, "SECONDS_BETWEEN_FLUSHES", 0.0)
+    with tracker_in(folder) as tracker:
+        tracker.start("name", params={}, tags={})
+        tracker.log({"m": 1.0}, step=1)
+        assert only_run(folder).data.metrics == {"m": 1.0}
+        assert only_run(folder).info.status == "RUNNING"
+
+
+def test_more_params_than_one_request_takes(folder):
+    params = {f"p{i}": i for i in range(250)}
+    with tracker_in(folder) as tracker:
+        tracker.start("name", params=params, tags={})
+    assert only_run(folder).data.params == {key: str(value) for key, value in params.items()}
+
+
+def test_an_sqlite_store_keeps_its_artifacts_beside_it(folder):
+    with tracker_in(folder) as tracker:
+        tracker.start("name", params={}, tags={})
+        (folder / "x").mkdir()
+        (folder / "x" / "file").write_text("text")
+        tracker.artifacts(folder / "x")
+    stored = folder / "runs" / "artifacts" / tracker.run_id / "artifacts" / "file"
+    assert stored.read_text() == "text"
+    assert only_run(folder).info.artifact_uri == stored.parent.as_uri()
+
+
+def test_a_deleted_experiment_is_no_place(folder):
+    tracker = tracker_in(folder)
+    tracker.client.delete_experiment(tracker.experiment_id)
+    with pytest.raises(UserError) as caught:
+        tracker_in(folder)
+    assert str(caught.value) == (
+        "tracking.experiment=e: that experiment is deleted. Restore it in the MLflow UI, or name another."
+    )
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "foo://bar", "http://127.0.0.1:99999", "sqlite:////proc/x/m.db"])
+def test_a_store_that_does_not_answer_is_told_in_seconds(folder, uri):
+    started = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        Tracker(uri=uri, experiment="e", runs=folder / "runs")
+    assert time.monotonic() - started < 10
+    assert str(caught.value).startswith(f"tracking.uri={uri}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_accepts_and_says_nothing(folder, monkeypatch):
+    monkeypatch.setitem(track.FIRST_PATIENCE, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as mute,
+        pytest.raises(UserError, match="no tracking store answers there"),
+    ):
+        Tracker(uri=f"http://127.0.0.1:{mute.getsockname()[1]}", experiment="e", runs=folder / "runs")
+    # and later requests are given more time again
+    assert {key: os.environ[key] for key in PATIENCE} == PATIENCE
+
+
+def test_a_store_that_goes_away_is_told_once(folder, monkeypatch):
+    def gone(*_, **__):
+        raise MlflowException("connection refused\nat length")
+
+    tracker = tracker_in(folder)
+
+    def use():
+        with tracker:
+            tracker.start("name", params={}, tags={})
+            monkeypatch.setattr(tracker.client, "set_terminated", gone)
+
+    with pytest.raises(UserError) as caught:
+        use()
+    assert str(caught.value) == (
+        f"tracking.uri={store(folder)}: the store went away (connection refused). Run {tracker.run_id} could not be "
+        "ended as FINISHED, and what had not been sent is lost. Start the store, and run again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("sqlite:///runs/mlflow.db", "sqlite:///runs/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("postgresql://me:secret@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("https://me:s:ecret@host/x@y", "https://me:***@host/x@y"),
+        ("https://me@host", "https://me@host"),
+    ],
+)
+def test_a_password_is_never_shown(uri, shown):
+    assert without_password(uri) == shown
+
+
+def test_where_to_look(folder):
+    tracker = tracker_in(folder)
+    assert tracker.where().startswith(f"python -m mlflow ui --backend-store-uri {store(folder)}\n")
+
+
+@pytest.fixture
+def server(folder):
+    """The address of a real `mlflow server` that keeps its artifacts itself."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    (folder / "server").mkdir()
+    line = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    line += ["--backend-store-uri", f"sqlite:///{folder}/server/m.db", "--artifacts-destination", f"{folder}/server/a"]
+    with (folder / "server" / "log").open("wb") as log:
+        process = subprocess.Popen(line, stdout=log, stderr=log, cwd=folder / "server", start_new_session=True)
+    try:
+        for _ in range(120):
+            try:
+                urlopen(f"{uri}/health", timeout=1).close()
+                break
+            except (URLError, OSError):
+                assert process.poll() is None, (folder / "server" / "log").read_text()
+                time.sleep(0.5)
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.mark.slow
+def test_a_real_server_over_http(folder, server, command):
+    """A run and a restored run from processes of their own; every file through the server, none beside it."""
+    small = (f"tracking.uri={server}", "dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
+    done = command(*small)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    far = MlflowClient(tracking_uri=server)
+    (run,) = far.search_runs([far.get_experiment_by_name("bnexp").experiment_id])
+    assert f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" in done.stdout
+    assert run.info.status == "FINISHED"
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+    assert {"test/accuracy", "train/loss"} <= set(run.data.metrics)
+    names = {file.path for file in far.list_artifacts(run.info.run_id)}
+    assert {"config.yaml", "trajectories.npz", "trajectories.png", "checkpoint"} <= names
+    assert not (folder / "runs" / "artifacts").exists()
+    assert list(Path(folder, "server", "a").rglob("variables.npz"))
+
+    done = command(f"tracking.uri={server}", f"restore={run.info.run_id}", "final_pass=layerwise")
+    assert done.returncode == 0, done.stderr
+    second = far.search_runs([run.info.experiment_id])[0]
+    assert second.data.tags["bnexp.restored_from"] == run.info.run_id
+    assert second.data.metrics["test/accuracy_before_final_pass"] == run.data.metrics["test/accuracy"]
