@@ -62,7 +62,7 @@ class Ladder:
         for layer in self._values:
             for statistic in ("mean", "variance"):
                 name = f"{layer}/{statistic}"
-                recorded = np.float64(steps.statistics[f"{layer}/batch_{statistic}"])
+                recorded = steps.statistics[f"{layer}/batch_{statistic}"].astype(np.float64)
                 before = self._hidden.get(name, np.zeros([len(DECAYS), recorded.shape[1]]))
                 self._hidden[name] = decays**count * before + weights @ recorded
         self._steps += count

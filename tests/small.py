@@ -95,9 +95,9 @@ def store(folder: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def run_here(folder: Path, *overrides: str, sweep: bool = False) -> Result:
+def run_here(folder: Path, *overrides: str, sweep: bool = False, uri: str = "") -> Result:
     """Runs one experiment with its `runs/` under `folder`, the current directory, as the command line does."""
-    overrides = (*overrides, f"tracking.uri={store(folder)}")
+    overrides = (*overrides, f"tracking.uri={uri or store(folder)}")
     with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = hydra.compose("config", list(overrides), return_hydra_config=True)
     choices = dict(config.hydra.runtime.choices)

@@ -15,6 +15,9 @@ from small import ONE_LAYER, client, images, save_images, store
 
 from bnexp import __main__ as command_line
 from bnexp.interrupt import SIGNALS
+from bnexp.record import log_snapshot
+
+handler_of = signal.getsignal  # one of the tests replaces it
 
 QUICK = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=3")
 
@@ -29,7 +32,7 @@ def bnexp(folder, monkeypatch, capsys):
         # Hydra's logging would close pytest's own handlers
         no_logging = ("hydra.job_logging.root=null", "hydra.hydra_logging.root=null")
         monkeypatch.setattr(sys, "argv", ["bnexp", *arguments, *no_logging])
-        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        handlers = {number: handler_of(number) for number in SIGNALS}
         status = 0
         try:
             command_line.main()
@@ -253,37 +256,55 @@ def test_a_sweep_over_a_name_that_does_not_exist_starts_nothing(bnexp, folder):
     assert [run.info.status for run in runs(folder) if "variant" in run.data.params] == []
 
 
+def assert_killed(folder, number):
+    (run,) = runs(folder)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["bnexp.error"] == f"stopped by {signal.Signals(number).name}"
+    assert "train/loss" in run.data.metrics
+    (found,) = (folder / "runs" / "artifacts").rglob("trajectories.npz")
+    assert len(np.load(found)["steps"]) > 0
+
+
+def killed_message(number):
+    name = signal.Signals(number).name
+    return f"bnexp: stopped by {name}. A run that had started is KILLED and keeps what it measured.\n"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_run_as_killed(folder, number, status):
+def test_sigterm_ends_the_run_as_killed(folder):
     """From the outside, in the middle of training: what was measured until then is there."""
     line = [sys.executable, "-m", "bnexp", f"tracking.uri={store(folder)}", *QUICK, "steps=2000000"]
-    # a shell may have started the tests in its background, with Ctrl-C ignored
-    process = subprocess.Popen(
-        line,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
         while not any("train/loss" in run.data.metrics for run in runs(folder)):
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.3)
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == status
-    assert err == (
-        f"bnexp: stopped by {signal.Signals(number).name}. A run that had started is KILLED and keeps "
-        "what it measured.\n"
-    )
-    (run,) = runs(folder)
-    assert run.info.status == "KILLED"
-    assert run.data.tags["bnexp.error"] == f"stopped by {signal.Signals(number).name}"
-    (found,) = (folder / "runs" / "artifacts").rglob("trajectories.npz")
-    assert len(np.load(found)["steps"]) > 0
+    assert process.returncode == 143
+    assert err == killed_message(signal.SIGTERM)
+    assert_killed(folder, signal.SIGTERM)
+
+
+def test_ctrl_c_ends_the_run_as_killed(bnexp, folder, monkeypatch):
+    """From the inside, so that it comes right after the second snapshot."""
+    sent = []
+
+    def log_then_ctrl_c(tracker, model, snapshot, *, steps):
+        log_snapshot(tracker, model, snapshot, steps=steps)
+        sent.append(snapshot.step)
+        if len(sent) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("bnexp.record.log_snapshot", log_then_ctrl_c)
+    # where a shell started the tests in its background, Ctrl-C is ignored, and rightly by bnexp too
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)
+    status, _, err = bnexp(f"tracking.uri={store(folder)}", *QUICK)
+    assert status == 130
+    assert err == killed_message(signal.SIGINT)
+    assert sent == [1, 2]
+    assert_killed(folder, signal.SIGINT)

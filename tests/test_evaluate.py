@@ -44,8 +44,9 @@ def test_batch_statistics_make_one_example_its_beta(model, dataset):
     assert len(np.unique(whole.predictions)) == 3
 
 
-@pytest.mark.parametrize("network", ["mlp", "cnn"])
-@pytest.mark.parametrize("variant", NAMED)
+@pytest.mark.parametrize(
+    ("variant", "network"), [*((name, "mlp") for name in NAMED), ("update_ops", "cnn"), ("ema", "cnn")]
+)
 def test_right_variants_neither_flip_nor_move(dataset, variant, network):
     model = small_model(dataset, f"variant={variant}", ONE_LAYER[network], network=network)
     model.train(dataset.x_train, dataset.y_train, rows(dataset, 12), calls=None)

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from small import ONE_LAYER, client, store
+from small import ONE_LAYER, client, run_here, store
 
 from bnexp import track
 from bnexp.errors import UserError
@@ -225,7 +225,7 @@ def server(folder):
 
 @pytest.mark.slow
 def test_a_real_server_over_http(folder, server, command):
-    """A run and a restored run from processes of their own; every file through the server, none beside it."""
+    """A run, and its restoring; every file goes through the server, none beside it."""
     small = (f"tracking.uri={server}", "dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
     done = command(*small)
     assert done.returncode == 0, done.stderr
@@ -241,8 +241,8 @@ def test_a_real_server_over_http(folder, server, command):
     assert not (folder / "runs" / "artifacts").exists()
     assert list(Path(folder, "server", "a").rglob("variables.npz"))
 
-    done = command(f"tracking.uri={server}", f"restore={run.info.run_id}", "final_pass=layerwise")
-    assert done.returncode == 0, done.stderr
-    second = far.search_runs([run.info.experiment_id])[0]
+    restored = run_here(folder, f"restore={run.info.run_id}", "final_pass=layerwise", uri=server)
+    assert restored.metrics["test/accuracy_before_final_pass"] == run.data.metrics["test/accuracy"]
+    second = far.get_run(restored.run_id)
     assert second.data.tags["bnexp.restored_from"] == run.info.run_id
-    assert second.data.metrics["test/accuracy_before_final_pass"] == run.data.metrics["test/accuracy"]
+    assert far.list_artifacts(restored.run_id, "checkpoint")

@@ -27,24 +27,32 @@ def trained(dataset, steps, *, start=0, state=None, network="mlp"):
     return model, snapshots
 
 
-@pytest.mark.parametrize("steps", [1, 3, 19, 20, 21, 99, 100, 101])
+def fake_model(units, layers=1):
+    still = Moments(np.zeros(units), np.ones(units))
+    return SimpleNamespace(moving_statistics=lambda: {f"bn{i}": still for i in range(layers)})
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 19, 20, 21, 99, 100, 101, 10**6])
+def test_about_twenty_snapshots_and_the_last_step(steps):
+    marks = snapshot_steps(fake_model(5), steps)
+    assert len(marks) == min(steps, 20)
+    assert marks == sorted(set(marks))
+    assert marks[-1] == steps
+    # evenly spread, but for a step
+    assert max(np.diff([0, *marks])) - min(np.diff([0, *marks])) <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 21, 101])
 def test_snapshots_cover_every_step_once(dataset, steps):
-    _, snapshots = trained(dataset, steps)
+    model, snapshots = trained(dataset, steps)
     ends = [snapshot.step for snapshot in snapshots]
-    assert len(ends) == min(steps, 20)
-    assert ends == sorted(set(ends))
-    assert ends[-1] == steps
+    assert ends == snapshot_steps(model, steps)
     lengths = [len(snapshot.steps.losses) for snapshot in snapshots]
     assert lengths == np.diff([0, *ends]).tolist()
     for snapshot in snapshots:
         for array in snapshot.steps.statistics.values():
             assert array.shape == (len(snapshot.steps.losses), 5)
             assert array.dtype == np.float32
-
-
-def fake_model(units, layers=1):
-    still = Moments(np.zeros(units), np.ones(units))
-    return SimpleNamespace(moving_statistics=lambda: {f"bn{i}": still for i in range(layers)})
 
 
 @pytest.mark.parametrize("steps", [1, 20, 1000, 10**6, 10**8])

@@ -72,8 +72,9 @@ def main() -> None:
         print(markdown_table(comparison))
         return
     console = Console()
-    differ = ", ".join(comparison.keys) or "nothing but the seed"
-    console.print(terminal_table(comparison, title=f"{len(runs)} runs that differ in {differ}"))
+    console.print(terminal_table(comparison, title=comparison.title))
+    for note in comparison.notes:
+        console.print(note, highlight=False)
     if comparison.unfinished:
         console.print(f"[red]{len(comparison.unfinished)} runs did not finish and are in no row:[/]")
         for run in comparison.unfinished:

@@ -14,7 +14,7 @@ def cells(comparison: Comparison, *, document: bool) -> tuple[list[str], list[li
         document: whether to add the document that the verdict matches.
     """
     table = comparison.table
-    header = [*comparison.keys, *(["n"] if comparison.averaged_over else []), *METRICS.values(), "verdict"]
+    header = [*comparison.keys, *(["n"] if comparison.averaged else []), *METRICS.values(), "verdict"]
     header += ["document"] if document else []
     rows = []
     for record in table.to_dict("records"):

@@ -25,7 +25,7 @@ def assert_same(one, other, tolerance=0.0):
         np.testing.assert_allclose(left, right, rtol=0, atol=tolerance * np.abs(right).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("loop", ["whole", "step"])
+@pytest.mark.parametrize(("network", "loop"), [("mlp", "whole"), ("mlp", "step"), ("cnn", "step")])
 def test_training_is_the_same_in_every_serial_loop(network, loop, monkeypatch):
     dataset = images()
     # the pruned function called from Python, a step at a time: no loop at all
