@@ -1,5 +1,6 @@
 """`python -m bnexp [key=value ...]`: one tracked run, or with -m a sweep."""
 
+import gc
 import os
 import sys
 import traceback
@@ -34,6 +35,8 @@ def job(config: DictConfig) -> float:
         # here, so that --help and --cfg job answer without importing TensorFlow
         with quiet_stderr():
             from bnexp.run import run
+        # what was imported stays: to look for garbage among its half a million objects takes a tenth of a run's time
+        gc.freeze()
         result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
     except Exception as error:
         message = explain(error)

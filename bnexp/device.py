@@ -17,6 +17,8 @@ def choose_device(wanted: str) -> tuple[str, str]:
     Raises:
         UserError: a GPU is wanted and TensorFlow sees none.
     """
+    # deprecations and retracing are bnexp's affair; its errors become exceptions
+    tf.get_logger().setLevel("ERROR")
     # the same seed gives the same bits, on a GPU too; and its float32 is float32, not TF32
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -290,8 +290,8 @@ def _wrong_recurrence(evidence: Evidence) -> Diagnosis | None:
         said.append(f"after one step the moving variance was {first:.3g}, an average from 1 gives {right_first:.3g}")
     if seen.variance_error:
         said.append(
-            f"where the mean is hundreds of standard deviations the moving variance is off by {seen.variance_error:.2g} "
-            "of itself: E[x**2] - E[x]**2 loses the digits"
+            "where the mean is hundreds of standard deviations the moving variance is off by "
+            f"{seen.variance_error:.2g} of itself: E[x**2] - E[x]**2 loses the digits"
         )
     if optimized is not None:
         said.append(optimized.sentence)

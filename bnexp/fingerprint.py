@@ -215,7 +215,8 @@ class _Probe:
             variable before the first and after each single example.
         """
         self._engine.assign(self.states[-1])
-        alone, seen = [], list(self.states[-1:])
+        alone: list[np.ndarray] = []
+        seen: list[State] = [self.states[-1]]
         for single in self._singles:
             alone.append(self._run(self._graph.inference, single))
             seen.append(self._engine.state())

@@ -36,7 +36,7 @@ def variant_factory(name: str, *, decay: float, epsilon: float) -> Callable[...,
         UserError: there is no such variant.
     """
     path = CONF_DIR / "variant" / f"{name}.yaml"
-    if not path.is_file():
+    if name not in variant_names():
         known = ", ".join(variant_names())
         raise UserError(f"variant={name}: there is no {path.name} in conf/variant. Take one of {known}.")
     config = OmegaConf.create({"decay": decay, "epsilon": epsilon, "variant": OmegaConf.load(path)})

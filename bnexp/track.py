@@ -137,7 +137,7 @@ class Tracker:
 
     def table(self, frame: pd.DataFrame, name: str) -> None:
         """Stores a table that MLflow's UI shows, as the artifact `name`."""
-        # MLflow looks for columns of images among those of objects, which pandas 3 does not want to mean strings any more
+        # MLflow looks for images among the columns of objects, which to pandas 3 does not mean strings any more
         self.client.log_table(self.run_id, frame.astype(object), name)
 
     def artifacts(self, folder: Path) -> None:

@@ -97,7 +97,9 @@ class Layer:
         if uses == "moving":
             # an unordered read may come before the write or after it, and for each statistic by itself
             unordered = updates and not self.traits.ordered
-            choices = [[old, new] if unordered else [old] for old, new in zip(before, (means[0], variances[0]))]
+            choices = [
+                [old, new] if unordered else [old] for old, new in zip(before, (means[0], variances[0]), strict=True)
+            ]
             pairs = [(mean, sqrt_of(variance + self.epsilon)) for mean, variance in product(*choices)]
             outputs = [(batch - mean) / stddev for mean, stddev in pairs]
             farthest, narrowest = np.max([np.abs(m) for m, _ in pairs], 0), np.min([s for _, s in pairs], 0)
@@ -132,7 +134,7 @@ class Layer:
         if kind == "ghost_ema":
             parts = [batch[rows :: self.options["parts"]] for rows in range(min(self.options["parts"], len(batch)))]
             each = [moments(part) for part in parts]
-            mean, variance = (sum(column) / len(parts) for column in zip(*each))
+            mean, variance = (sum(column) / len(parts) for column in zip(*each, strict=True))
         else:
             mean, variance = moments(batch, self.traits.variance_ddof.get(batch.ndim, 0))
         previous = self.history[-1] if self.history else (self.first_mean, self.first_variance)
@@ -140,9 +142,11 @@ class Layer:
         if kind == "late":  # whichever of the two batches the average happens to see
             return tuple(
                 [decay * moving + (1 - decay) * value for value in values]
-                for moving, values in zip((self.mean, self.variance), zip((mean, variance), previous))
+                for moving, values in zip(
+                    (self.mean, self.variance), zip((mean, variance), previous, strict=True), strict=False
+                )
             )
-        means, variances = (list(column) for column in zip(*self.history))
+        means, variances = (list(column) for column in zip(*self.history, strict=True))
         if kind == "stddev_ema":
             stddevs = [np.sqrt(v + self.epsilon) for v in variances]
             stddev = weighted(stddevs, decay, sqrt(1 + self.epsilon))
@@ -179,7 +183,7 @@ def moments(batch: np.ndarray, ddof: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and variance of each channel of [..., channels], from exact sums; one value divides by 1."""
     columns = np.float64(batch).reshape(-1, batch.shape[-1]).T
     means = [fsum(column) / len(column) for column in columns]
-    squares = [fsum((column - mean) ** 2) for column, mean in zip(columns, means)]
+    squares = [fsum((column - mean) ** 2) for column, mean in zip(columns, means, strict=True)]
     return np.array(means), np.array(squares) / max(columns.shape[1] - ddof, 1)
 
 

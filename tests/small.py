@@ -1,5 +1,6 @@
 """Small networks on small data, for every test that needs a model; built exactly as a run builds its own."""
 
+import gc
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,10 @@ from bnexp.config import CONF_DIR
 from bnexp.dataset import Dataset, make_dataset
 from bnexp.model import Model, Steps
 from bnexp.run import Result, run
+
+# building a graph makes many objects that stay; looking for garbage among them as often as Python does by default takes
+# a third of the time
+gc.set_threshold(100_000, 50, 50)
 
 # a few units and channels do all that a hundred do
 SIZES = {"mlp": "network.widths=[6,5]", "cnn": "network.filters=[3,4]", "resnet": "network.filters=[3,4]"}

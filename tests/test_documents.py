@@ -41,7 +41,7 @@ def statistics(calls):
     return calls[f"{LAYER}/moving_mean"], calls[f"{LAYER}/moving_variance"]
 
 
-# --- seed 3: the printed iterations ------------------------------------------------------------------------------------
+# --- seed 3: the printed iterations ---
 
 # after training, then after the leaking test calls 1, 2, 3 and 10; variance biased, as printed, and Bessel-corrected
 MEANS = [
@@ -147,7 +147,7 @@ def test_the_programs_unpacking_proves_a_plain_average(session):
     assert counts == {"contrib_twin": 4, "zero_debias": 8}
 
 
-# --- seed 2: the demonstrations ----------------------------------------------------------------------------------------
+# --- seed 2: the demonstrations ---
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_the_racing_recipe_takes_this_batch_or_the_last(engine):
         before = np.float64(seen.moving_mean[step])
 
 
-# --- seed 1: the four versions -----------------------------------------------------------------------------------------
+# --- seed 1: the four versions ---
 
 
 def test_untrained_statistics_return_almost_the_input():
@@ -367,7 +367,7 @@ def test_version_3_calls_what_has_become_a_class(session):
         v1.Variable(v1.zeros_initializer([2])([2]), trainable=False)
 
 
-# --- seed 4: the constant minibatch ------------------------------------------------------------------------------------
+# --- seed 4: the constant minibatch ---
 
 FIVES = np.full([1, 4, 3], 5.0, np.float32)
 
@@ -378,7 +378,7 @@ def test_equal_rows_come_out_as_0_in_training(engine):
     calls = run_calls(alone, alone.graph.train, FIVES)
     if engine == "session":
         assert not calls["outputs"].any()  # exactly, as on the page
-    # compiled, x / stddev - mean / stddev is one fused operation, and shows how mean / stddev was rounded: 5 / sqrt(1e-5)
+    # compiled, x / stddev - mean / stddev is one fused operation and shows the rounding of 5 / sqrt(1e-5)
     # has a spacing of 1.2e-4, half of which is the most that it can be off
     np.testing.assert_allclose(calls["outputs"], 0, atol=6.2e-5)
     mean, variance = statistics(calls)
@@ -425,7 +425,7 @@ def test_update_ops_looked_at_too_early_are_none(session):
     assert len(v1.get_collection(v1.GraphKeys.UPDATE_OPS)) == 2
 
 
-# --- seed 0, and the public code around the documents ----------------------------------------------------------------
+# --- seed 0, and the public code around the documents ---
 
 
 def test_restore_must_come_last(session, tmp_path):

@@ -62,7 +62,9 @@ def test_a_class_is_as_good_as_a_name():
 
 
 def test_engines_agree():
-    parts = [trace_layer("update_ops", TRAINING, SINGLES, decay=0.9, epsilon=1e-3, engine=e) for e in ("compiled", "session")]
+    parts = [
+        trace_layer("update_ops", TRAINING, SINGLES, decay=0.9, epsilon=1e-3, engine=e) for e in ("compiled", "session")
+    ]
     for part in ("moving_mean", "moving_variance", "train_outputs", "inference_outputs"):
         # a compiler may fuse a product with a sum: one rounding of the larger operand, 3 standard deviations here
         np.testing.assert_allclose(*(getattr(trace, part) for trace in parts), rtol=2e-6, atol=2e-6)
@@ -80,7 +82,9 @@ def test_no_calls_are_no_calls(engine):
 
 
 def test_unknown_variant_names_the_known_ones():
-    message = f"variant=batchnorm: there is no batchnorm.yaml in conf/variant. Take one of {', '.join(variant_names())}."
+    message = (
+        f"variant=batchnorm: there is no batchnorm.yaml in conf/variant. Take one of {', '.join(variant_names())}."
+    )
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         trace_layer("batchnorm", TRAINING, SINGLES, decay=0.9, epsilon=1e-3)
 

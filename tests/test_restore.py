@@ -48,6 +48,11 @@ def test_a_new_process_starts_from_the_same_bits(here, original, command, monkey
     uri = store(here)
     done = command(f"restore={first.run_id}", "final_pass=layerwise", f"tracking.uri={uri}")
     assert done.returncode == 0, done.stderr
+    # nothing but the device and the report, whatever the libraries have to tell
+    assert done.stderr == ""
+    device, title, *_ = done.stdout.splitlines()
+    assert device.startswith(("CPU", "GPU"))
+    assert title == "npz, mlp, update_ops, layerwise, adam, decay 0.9"
     (restored,) = (r for r in client(here).search_runs(["1"]) if r.data.tags.get("bnexp.restored_from") == first.run_id)
     assert restored.info.status == "FINISHED"
     # what the new process met before its pass is what the first one left, to the last bit

@@ -70,15 +70,15 @@ class Comparison:
     def label(self, row: int) -> str:
         """Returns what tells a row from the others, in a few words."""
         if self.keys:
-            return " · ".join(self.table[key][row] or "–" for key in self.keys)
+            return " · ".join(self.table[key][row] or "-" for key in self.keys)
         return self.rows[row][0].params.get("variant") or self.rows[row][0].name
 
 
 def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = ()) -> Comparison:
     """Puts runs side by side, sorted by what differs between them.
 
-    Runs are averaged only where they differ in nothing but the seed: any other param that differs is a key, and so keeps
-    its runs apart and is named.
+    Runs are averaged only where they differ in nothing but the seed: any other param that differs is a key, and so
+    keeps its runs apart and is named.
 
     Args:
         runs: finished ones are compared, others counted.

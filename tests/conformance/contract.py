@@ -1,7 +1,7 @@
-"""What every batch-norm layer is held to: its own traits, checked from the first step. The one that rejects mutants, too.
+"""What every batch-norm layer is held to: its own traits, checked from the first step. It rejects the mutants, too.
 
-The inputs are chosen to tell mistakes apart: small batches, off-centre, spreads from .05 to 3, one channel whose mean is
-a hundred standard deviations; decay and epsilon are nobody's default; gamma and beta differ from channel to channel.
+The inputs are chosen to tell mistakes apart: small batches, off-centre, spreads from .05 to 3, one channel whose mean
+is a hundred standard deviations; decay and epsilon are nobody's default; gamma and beta differ from channel to channel.
 """
 
 from collections.abc import Callable
@@ -367,7 +367,7 @@ def matters(session: Any, pruning: Pruning, batch: np.ndarray, variable: Any, wr
         given = {other.outputs[0]: strange} if meets and other.type == "ReadVariableOp" else {}
         if meets and not given:  # a branch that reads for itself
             variable.load(strange, session)
-        names = [n for n in pruning.outputs if n == "outputs" or "/moving_" in n and (given or not meets)]
+        names = [n for n in pruning.outputs if n == "outputs" or ("/moving_" in n and (given or not meets))]
         seen.append(session.run({n: pruning.outputs[n] for n in names}, fed | given))
     return any(not np.array_equal(seen[0][name], value) for name, value in seen[1].items())
 

@@ -37,7 +37,7 @@ def plain_function(inputs, training, decay, epsilon):
 
 
 class Stateful:
-    """Makes tf.Variables at its first call and keeps them; names of its own, no gamma, a decay and an epsilon of its own."""
+    """Makes tf.Variables at its first call and keeps them; names, a decay and an epsilon of its own, no gamma."""
 
     def __init__(self):
         self.mu = None

@@ -54,7 +54,7 @@ def test_the_order_that_a_variant_disclaims_is_really_missing(name):
             contract.check_order(graph, session, claims_order, 2)
 
 
-# --- two variants that claim the same must do the same -----------------------------------------------------------------
+# --- two variants that claim the same must do the same ---------------------------------------------------------------
 
 
 def behaviour(name: str, rank: int) -> tuple:
