@@ -262,7 +262,8 @@ def assert_killed(folder, number):
     assert run.data.tags["bnexp.error"] == f"stopped by {signal.Signals(number).name}"
     assert "train/loss" in run.data.metrics
     (found,) = (folder / "runs" / "artifacts").rglob("trajectories.npz")
-    assert len(np.load(found)["steps"]) > 0
+    with np.load(found) as archive:
+        assert len(archive["steps"]) > 0
 
 
 def killed_message(number):

@@ -356,7 +356,7 @@ def test_the_helper_does_not_find_its_variables_again(session):
 
 def test_answer_1_looks_one_scope_too_deep(session):
     with v1.variable_scope("s"):
-        v1.get_variable("gamma", [2])
+        v1.get_variable("gamma", [2], initializer=v1.ones_initializer())
     message = "Variable s/BatchNorm/gamma does not exist, or was not created with tf.get_variable"
     with v1.variable_scope("s/BatchNorm", reuse=True), pytest.raises(ValueError, match=message):
         v1.get_variable("gamma")

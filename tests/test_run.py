@@ -13,6 +13,12 @@ from bnexp.record import log_snapshot
 GAUSSIAN = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4")
 
 
+def arrays_of(path):
+    """Reads every array and closes the file."""
+    with np.load(path) as archive:
+        return dict(archive)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One run of two layers, looked at by many tests."""
@@ -72,7 +78,7 @@ def test_metrics_by_step(finished):
     history = client(folder).get_metric_history
     for name in ("train/loss", "train/accuracy"):
         assert [metric.step for metric in history(result.run_id, name)] == list(range(1, 41))
-    trajectories = np.load(artifacts(folder, result.run_id) / "trajectories.npz")
+    trajectories = arrays_of(artifacts(folder, result.run_id) / "trajectories.npz")
     logged = [metric.value for metric in history(result.run_id, "train/loss")]
     np.testing.assert_array_equal(np.float32(logged), trajectories["loss"])
     for layer in ("bn1", "bn2"):
@@ -97,7 +103,7 @@ def test_artifacts(finished):
     wanted = {"config.yaml", "trajectories.npz", "trajectories.png"}
     assert wanted | {"checkpoint/variables.npz", "checkpoint/manifest.json"} <= set(names)
     assert (found / "trajectories.png").read_bytes().startswith(b"\x89PNG")
-    trajectories = np.load(found / "trajectories.npz")
+    trajectories = arrays_of(found / "trajectories.npz")
     np.testing.assert_array_equal(trajectories["steps"], np.arange(1, 41))
     for layer, units in (("bn1", 5), ("bn2", 4)):
         for name in ("moving_mean", "moving_variance", "batch_mean", "batch_variance"):
@@ -118,7 +124,7 @@ def test_the_checkpoint_holds_everything_and_the_averages_that_the_pass_replaced
     slots = {f"{name}/Adam{suffix}" for name in weights for suffix in ("", "_1")}
     assert set(checkpoint.variables) == statistics | weights | slots | {"beta1_power", "beta2_power"}
     assert set(checkpoint.last_averages) == statistics
-    trajectories = np.load(found / "trajectories.npz")
+    trajectories = arrays_of(found / "trajectories.npz")
     for name in statistics:
         np.testing.assert_array_equal(checkpoint.last_averages[name], trajectories[name][-1])
         assert (checkpoint.variables[name] != trajectories[name][-1]).any()
@@ -157,7 +163,7 @@ def test_few_steps(folder, steps):
     result = run_here(folder, *GAUSSIAN, f"steps={steps}", "eval_batch_size=1001")
     run = client(folder).get_run(result.run_id)
     assert run.info.status == "FINISHED"
-    trajectories = np.load(artifacts(folder, result.run_id) / "trajectories.npz")
+    trajectories = arrays_of(artifacts(folder, result.run_id) / "trajectories.npz")
     np.testing.assert_array_equal(trajectories["steps"], np.arange(1, steps + 1))
     assert client(folder).get_metric_history(result.run_id, "train/loss")[-1].step == steps
 
@@ -168,7 +174,7 @@ def test_divergence_is_a_result_and_no_crash(folder):
     run = client(folder).get_run(result.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] == 0.0
-    losses = np.load(artifacts(folder, result.run_id) / "trajectories.npz")["loss"]
+    losses = arrays_of(artifacts(folder, result.run_id) / "trajectories.npz")["loss"]
     assert not np.isfinite(losses[-1])
     logged = client(folder).get_metric_history(result.run_id, "train/loss")
     assert len(logged) == np.isfinite(losses).sum()
@@ -202,7 +208,7 @@ def test_training_that_is_interrupted_keeps_its_trajectories(folder, monkeypatch
     assert run.info.status == "KILLED"
     assert run.data.tags["bnexp.error"] == "stopped by SIGTERM"
     assert client(folder).get_metric_history(run.info.run_id, "train/loss")[-1].step == 6
-    trajectories = np.load(artifacts(folder, run.info.run_id) / "trajectories.npz")
+    trajectories = arrays_of(artifacts(folder, run.info.run_id) / "trajectories.npz")
     np.testing.assert_array_equal(trajectories["steps"], np.arange(1, 7))
 
 

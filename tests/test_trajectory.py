@@ -82,4 +82,5 @@ def test_a_diverged_run_is_saved_without_a_word(tmp_path):
     diverged.population["bn1"].variance[:] = 1e300
     recorder.add(diverged)
     recorder.trajectories().save(tmp_path / "x.npz")
-    assert np.isinf(np.load(tmp_path / "x.npz")["bn1/population_variance"]).all()
+    with np.load(tmp_path / "x.npz") as archive:
+        assert np.isinf(archive["bn1/population_variance"]).all()
