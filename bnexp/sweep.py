@@ -33,7 +33,8 @@ class Sweep:
         # here, so that --help and single runs do not wait for MLflow
         from bnexp.track import Tracker
 
-        overrides = " ".join(config.hydra.overrides.task)
+        # not where it is tracked: a store's URI may hold a password
+        overrides = " ".join(o for o in config.hydra.overrides.task if not o.lstrip("+").startswith("tracking."))
         self._uri, self._experiment = config.tracking.uri, config.tracking.experiment
         self._tracker = Tracker(uri=self._uri, experiment=self._experiment, runs=RUNS)
         tags = {"bnexp.sweep": overrides or "(defaults)", "bnexp.sweep.dir": str(config.hydra.sweep.dir)}
