@@ -59,6 +59,8 @@ class Graph:
         batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its
             input in training mode, float64.
         inference_moments: the same in inference mode.
+        batch_mode_units: outputs, a layer, `<layer>/unit` [batch, ...] in training mode: the first channel of its
+            output, which is what the first unit's non-linearity is given.
     """
 
     layers: Mapping[str, BatchNorm]
@@ -70,12 +72,14 @@ class Graph:
     monitor: Pruning
     batch_mode_moments: Pruning
     inference_moments: Pruning
+    batch_mode_units: Pruning
 
 
 @dataclass(frozen=True)
 class _Tower:
     outputs: tf.Tensor
     layer_inputs: Mapping[str, tf.Tensor]
+    layer_outputs: Mapping[str, tf.Tensor]
 
 
 MakeLayer = Callable[[str], BatchNorm]
@@ -108,16 +112,19 @@ def build_graph(
     layers: dict[str, BatchNorm] = {}
 
     def tower(training: bool) -> _Tower:
-        layer_inputs = {}
+        layer_inputs: dict[str, tf.Tensor] = {}
+        layer_outputs: dict[str, tf.Tensor] = {}
 
         def batch_norm(hidden: tf.Tensor, name: str) -> tf.Tensor:
             if name not in layers:
                 layers[name] = make_layer(name)
             layer = layers[name]
             layer_inputs[name] = hidden
-            return layer(hidden, flag if layer.traits.flag == "tensor" else training)
+            layer_outputs[name] = layer(hidden, flag if layer.traits.flag == "tensor" else training)
+            return layer_outputs[name]
 
-        return _Tower(network(inputs, batch_norm=batch_norm, num_classes=num_classes, seed=seed), layer_inputs)
+        outputs = network(inputs, batch_norm=batch_norm, num_classes=num_classes, seed=seed)
+        return _Tower(outputs, layer_inputs, layer_outputs)
 
     flag = v1.placeholder(tf.bool, [], name="training")
     in_training = tower(True)
@@ -156,6 +163,11 @@ def build_graph(
         ),
         batch_mode_moments=Pruning((inputs,), _input_moments(in_training), mode(training=True)),
         inference_moments=Pruning((inputs,), _input_moments(in_inference), mode(training=False)),
+        batch_mode_units=Pruning(
+            (inputs,),
+            {f"{name}/unit": tf.identity(out[..., 0]) for name, out in in_training.layer_outputs.items()},
+            mode(training=True),
+        ),
     )
 
 

@@ -114,6 +114,21 @@ class Model:
             for layer in layers
         }
 
+    def unit_inputs(self, inputs: np.ndarray, order: np.ndarray, *, batch_size: int) -> dict[str, np.ndarray]:
+        """Returns what the first unit behind each layer is given in training mode: all its values, [values] float32.
+
+        Args:
+            inputs: [examples, ...] float32.
+            order: [n] int, the examples to run, in order.
+            batch_size: examples a batch.
+        """
+        pruning = self._engine.graph.batch_mode_units
+        parts = [self._run(pruning, inputs, rows) for rows in _batches(order, batch_size)]
+        return {
+            layer: np.concatenate([part[f"{layer}/unit"].reshape(-1) for part in parts])
+            for layer in self._engine.graph.layers
+        }
+
     def moving_statistics(self) -> dict[str, Moments]:
         """Returns each layer's moving mean and variance, [channels] float32, as inference would read them now."""
         state = self.state()

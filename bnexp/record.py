@@ -25,7 +25,7 @@ from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
 from bnexp.plot import plot_ladder, plot_trajectories
 from bnexp.track import Tracker, without_password
-from bnexp.train import Snapshot, train
+from bnexp.train import PERCENTILES, Snapshot, train
 from bnexp.trajectory import Recorder, Trajectories
 
 # the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
@@ -118,6 +118,8 @@ def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, steps: i
     for layer, moving in model.moving_statistics().items():
         distances[f"moving/{layer}/mean_error"] = mean_error(moving, snapshot.population[layer])
         distances[f"moving/{layer}/variance_ratio"] = variance_ratio(moving, snapshot.population[layer])
+    for layer, values in snapshot.percentiles.items():
+        distances |= {f"unit/{layer}/p{p}": value for p, value in zip(PERCENTILES, values, strict=True)}
     tracker.log(finite(distances), step=snapshot.step)
 
 

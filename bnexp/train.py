@@ -19,6 +19,9 @@ MONITORED = 500
 # examples on which the population is measured at a snapshot: error of a mean about 1/32 standard deviation
 POPULATION_SAMPLE = 1024
 
+# of what a unit is given, those that the paper's figure 1 shows
+PERCENTILES = (15, 50, 85)
+
 # the most bytes of statistics recorded between two snapshots; wide or long runs take more snapshots instead
 SNAPSHOT_BYTES = 2**28
 
@@ -34,6 +37,8 @@ class Snapshot:
             training set: what the moving statistics ought to be.
         monitored: accuracy on the first MONITORED examples of the test set, watched the way the variant's users watch
             it; a right variant's statistics do not move by it.
+        percentiles: of what the first unit behind each layer is given, in training mode on that sample: [3] float64,
+            the values at PERCENTILES.
         seconds: time the steps took, compilation included, measuring not.
     """
 
@@ -41,6 +46,7 @@ class Snapshot:
     steps: Steps
     population: Mapping[str, Moments]
     monitored: float
+    percentiles: Mapping[str, np.ndarray]
     seconds: float
 
 
@@ -73,7 +79,8 @@ def train(
         watched = model.monitor(dataset.x_test[:MONITORED]).argmax(axis=-1)
         monitored = float(np.mean(watched == dataset.y_test[:MONITORED]))
         population = measure_population(model, dataset.x_train, sample, batch_size)
-        yield Snapshot(end, recorded, population, monitored, seconds)
+        percentiles = measure_percentiles(model, dataset.x_train, sample, batch_size)
+        yield Snapshot(end, recorded, population, monitored, percentiles, seconds)
 
 
 def snapshot_steps(model: Model, steps: int) -> list[int]:
@@ -88,3 +95,14 @@ def measure_population(model: Model, inputs: np.ndarray, order: np.ndarray, batc
     with model.untouched():
         batches = model.input_moments(inputs, order, batch_size=batch_size, batch_mode=True)
     return {layer: pooled(moments) for layer, moments in batches.items()}
+
+
+def measure_percentiles(model: Model, inputs: np.ndarray, order: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:
+    """Measures what the first unit behind each layer is given in training mode, and leaves every variable as it was.
+
+    Returns:
+        By layer, [3] float64, the values at PERCENTILES.
+    """
+    with model.untouched():
+        units = model.unit_inputs(inputs, order, batch_size=batch_size)
+    return {layer: np.percentile(values, PERCENTILES) for layer, values in units.items()}

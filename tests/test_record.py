@@ -36,7 +36,10 @@ def logged(steps, chunk, losses=None, population=(1.0, 4.0)):
         end = min(begin + chunk, steps)
         here = losses[begin:end]
         measured = {"bn1": Moments(*(np.array([value]) for value in population))}
-        snapshot = Snapshot(end, Steps(here, here / 2, {}), measured, monitored=0.5, seconds=1.0)
+        percentiles = {"bn1": np.array([-1.0, 0.0, 2.0])}
+        snapshot = Snapshot(
+            end, Steps(here, here / 2, {}), measured, monitored=0.5, percentiles=percentiles, seconds=1.0
+        )
         log_snapshot(tracker, model, snapshot, steps=steps)
     return tracker.logged
 
@@ -48,6 +51,7 @@ def test_every_step_of_a_short_run():
     # (2 - 1) / sqrt(4) and 6 / 4, at each snapshot
     assert found["moving/bn1/mean_error"] == [(4, 0.5), (8, 0.5), (10, 0.5)]
     assert found["moving/bn1/variance_ratio"] == [(4, 1.5), (8, 1.5), (10, 1.5)]
+    assert [found[f"unit/bn1/p{p}"][-1] for p in (15, 50, 85)] == [(10, -1.0), (10, 0.0), (10, 2.0)]
 
 
 @pytest.mark.parametrize("steps", [99, 100, 101, 1234])

@@ -9,7 +9,7 @@ from small import ONE_LAYER, images, small_model
 from bnexp import train as module
 from bnexp.dataset import batch_indices
 from bnexp.moments import Moments
-from bnexp.train import measure_population, snapshot_steps, train
+from bnexp.train import PERCENTILES, measure_percentiles, measure_population, snapshot_steps, train
 
 SEED, BATCH = 3, 10
 
@@ -138,10 +138,21 @@ def test_the_population_is_that_of_training_mode(dataset, network):
     np.testing.assert_allclose(last.population["bn1"].variance, found.variance, rtol=1e-4)
 
 
-def test_measuring_leaves_every_variable_as_it_was(dataset):
+def test_percentiles_are_those_of_what_the_first_unit_is_given(dataset):
+    """One batch of everything, gamma 1 and beta 0: NumPy's percentiles of the first column, normalised."""
+    model = small_model(dataset, "variant=update_ops", ONE_LAYER["mlp"])
+    hidden = np.float64(dataset.x_train).reshape(60, -1) @ np.float64(model.state()["dense1/kernel"])[:, :1]
+    given = (hidden - hidden.mean()) / np.sqrt(hidden.var() + 1e-3)
+    found = measure_percentiles(model, dataset.x_train, np.arange(60), 60)["bn1"]
+    # float32 sums of 32 terms, divided by the spread
+    np.testing.assert_allclose(found, np.percentile(given, PERCENTILES), atol=1e-4)
+
+
+@pytest.mark.parametrize("measure", [measure_population, measure_percentiles])
+def test_measuring_leaves_every_variable_as_it_was(dataset, measure):
     model = small_model(dataset, "variant=control_deps_leaky", ONE_LAYER["mlp"])
     before = model.state()
-    measure_population(model, dataset.x_train, np.arange(60), BATCH)
+    measure(model, dataset.x_train, np.arange(60), BATCH)
     for name, value in model.state().items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 

@@ -19,7 +19,7 @@ def snapshot(begin, end):
     names = ("moving_mean", "moving_variance", "batch_mean", "batch_variance")
     statistics = {f"{layer}/{name}": wide for layer in ("bn1", "bn2") for name in names}
     population = {layer: Moments(np.full(CHANNELS, float(end)), np.full(CHANNELS, 2.0)) for layer in ("bn1", "bn2")}
-    return Snapshot(end, Steps(numbers, numbers, statistics), population, monitored=0.0, seconds=1.0)
+    return Snapshot(end, Steps(numbers, numbers, statistics), population, monitored=0.0, percentiles={}, seconds=1.0)
 
 
 def recorded(steps, chunk):
