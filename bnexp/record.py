@@ -1,7 +1,7 @@
 """What a run tells its tracker: params, metrics by step while it trains, artifacts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from math import ceil, isfinite
@@ -17,7 +17,6 @@ from rich.progress import Progress
 
 from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bnexp.config import GROUPS, resolved
-from bnexp.dataset import Dataset
 from bnexp.diagnose import Diagnosis
 from bnexp.interrupt import uninterrupted
 from bnexp.ladder import Ladder
@@ -25,7 +24,7 @@ from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
 from bnexp.plot import plot_ladder, plot_trajectories
 from bnexp.track import Tracker, without_password
-from bnexp.train import PERCENTILES, Snapshot, train
+from bnexp.train import PERCENTILES, Snapshot
 from bnexp.trajectory import Recorder, Trajectories
 
 # the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
@@ -77,19 +76,28 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def train_and_log(
-    model: Model, dataset: Dataset, config: DictConfig, tracker: Tracker, console: Console, ladder: Ladder
+def log_training(
+    snapshots: Iterable[Snapshot], model: Model, tracker: Tracker, console: Console, ladder: Ladder, *, steps: int
 ) -> tuple[Trajectories, float]:
-    """Trains to the end, logs every snapshot as it comes, and returns the trajectories and the seconds of training."""
-    recorder, seconds = Recorder(config.steps), 0.0
+    """Goes through a training, logs every snapshot as it comes, and returns the trajectories and the seconds it took.
+
+    Args:
+        snapshots: from `train`, or from whatever yields the same.
+        model: what they are snapshots of, at each of them as it was then.
+        tracker: has started the run.
+        console: gets a progress bar where it is a terminal.
+        ladder: gets every step.
+        steps: of the whole run.
+    """
+    recorder, seconds = Recorder(steps), 0.0
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("training", total=config.steps)
-            for snapshot in train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed):
+            task = progress.add_task("training", total=steps)
+            for snapshot in snapshots:
                 recorder.add(snapshot)
                 ladder.add(snapshot.steps)
                 seconds += snapshot.seconds
-                log_snapshot(tracker, model, snapshot, steps=config.steps)
+                log_snapshot(tracker, model, snapshot, steps=steps)
                 progress.update(task, completed=snapshot.step)
     except BaseException:
         # whatever ended the training, what it had recorded is kept; a store that is gone must not hide the reason

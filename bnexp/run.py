@@ -25,9 +25,9 @@ from bnexp.record import (
     chosen,
     diagnosis_tags,
     finite,
+    log_training,
     params,
     run_name,
-    train_and_log,
     write_artifacts,
     write_ladder,
 )
@@ -35,6 +35,7 @@ from bnexp.report import print_report
 from bnexp.restore import assign_checkpoint, restore_run
 from bnexp.sweep import PARENT_VARIABLE
 from bnexp.track import Tracker
+from bnexp.train import train
 
 # the large batches of the control that evaluation one by one is compared with
 LARGE_BATCH = 1000
@@ -110,7 +111,10 @@ def run(
         metrics: dict[str, float] = {}
         trajectories, ladder = None, Ladder(model.positions, config.batch_size)
         if checkpoint is None:
-            trajectories, metrics["train/seconds"] = train_and_log(model, dataset, config, tracker, console, ladder)
+            snapshots = train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed)
+            trajectories, metrics["train/seconds"] = log_training(
+                snapshots, model, tracker, console, ladder, steps=config.steps
+            )
 
         # final pass, with the same evaluation before and after it
         evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)

@@ -26,6 +26,10 @@ PERCENTILES = (15, 50, 85)
 SNAPSHOT_BYTES = 2**28
 
 
+# the most steps in one call into TensorFlow; no signal is heard before it returns
+LONGEST_CALL = 500
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What happened since the snapshot before, and where the moving statistics stand now.
@@ -67,13 +71,14 @@ def train(
     sample = np.random.default_rng([seed, 1]).permutation(examples)[: max(POPULATION_SAMPLE, batch_size)]
     marks = snapshot_steps(model, steps)
     longest = max(np.diff([0, *marks]))
+    calls = ceil(longest / ceil(longest / LONGEST_CALL))  # in equal parts, since a shorter last one is padded
     for begin, end in zip([0, *marks], marks, strict=False):
         if end <= start:
             continue
         rows = batch_indices(examples, batch_size, start=begin, stop=end, seed=seed)
         started = perf_counter()
         recorded = model.train(
-            dataset.x_train, dataset.y_train, rows, calls=longest if steps >= WORTH_COMPILING else None
+            dataset.x_train, dataset.y_train, rows, calls=calls if steps >= WORTH_COMPILING else None
         )
         seconds = perf_counter() - started
         watched = model.monitor(dataset.x_test[:MONITORED]).argmax(axis=-1)

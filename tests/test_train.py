@@ -8,6 +8,7 @@ from small import ONE_LAYER, images, small_model
 
 from bnexp import train as module
 from bnexp.dataset import batch_indices
+from bnexp.engine.compiled import CompiledEngine
 from bnexp.moments import Moments
 from bnexp.train import PERCENTILES, measure_percentiles, measure_population, snapshot_steps, train
 
@@ -102,6 +103,20 @@ def test_snapshots_do_not_disturb_the_training(dataset, monkeypatch):
     assert (len(many), len(one)) == (20, 1)
     for name, array in concatenated(one).items():
         np.testing.assert_array_equal(concatenated(many)[name], array, err_msg=name)
+
+
+def test_a_long_way_between_snapshots_is_several_calls(dataset, monkeypatch):
+    _, at_once = trained(dataset, 110)
+    lengths = []
+    make = CompiledEngine.program
+    monkeypatch.setattr(
+        CompiledEngine, "program", lambda *a, calls=None: (lengths.append(calls), make(*a, calls=calls))[1]
+    )
+    monkeypatch.setattr(module, "LONGEST_CALL", 4)
+    _, in_parts = trained(dataset, 110)
+    assert 3 in lengths  # five or six steps are two calls
+    for name, array in concatenated(at_once).items():
+        np.testing.assert_array_equal(concatenated(in_parts)[name], array, err_msg=name)
 
 
 def test_batch_statistics_are_numpy_s_of_the_layers_input(dataset):
