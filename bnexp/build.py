@@ -115,9 +115,10 @@ def check_batch_size(batch_size: int, graph: Graph, dataset: Dataset) -> None:
             f"batch_size must be at most the number of training examples, {len(dataset.x_train)}, got {batch_size}. "
             "Take a smaller batch or a larger dataset."
         )
-    dense = [name for name, rank in graph.layer_ranks.items() if rank == 2]
-    if batch_size == 1 and dense:
+    single = [name for name, positions in graph.layer_positions.items() if positions == 1]
+    if batch_size == 1 and single:
         raise UserError(
-            f"batch_size=1: a dense layer's batch of one example has variance 0, so {dense[0]} would turn every input "
-            "into its beta and nothing could be learnt. Take batch_size=2 or more; it is eval_batch_size that may be 1."
+            f"batch_size=1: one example gives {single[0]} one value a channel, whose variance is 0, so that it would "
+            "turn every input into its beta and nothing could be learnt. "
+            "Take batch_size=2 or more; it is eval_batch_size that may be 1."
         )

@@ -43,6 +43,7 @@ class Evidence:
         moved: largest change of a moving statistic by evaluating the whole network.
         accuracy: at eval_batch_size, with the last moving averages.
         accuracy_batched: in large batches, inference mode.
+        diverged: the first training step whose loss is no finite number; 0 where there is none.
     """
 
     fingerprint: Fingerprint
@@ -56,6 +57,7 @@ class Evidence:
     moved: float = 0.0
     accuracy: float = float("nan")
     accuracy_batched: float = float("nan")
+    diverged: int = 0
 
     def found(self, check: str) -> Finding | None:
         """Returns the audit's first finding of a kind."""
@@ -67,7 +69,7 @@ class Diagnosis:
     """A verdict with its reasons.
 
     Attributes:
-        verdict: a key of `VERDICTS`, `"lagging"` or `"healthy"`.
+        verdict: a key of `VERDICTS` or `"healthy"`.
         sentence: what was seen, with the figure that shows it.
         document: where the mistake is written down; empty for a healthy variant.
         cure: what to do; empty for a healthy variant.
@@ -338,6 +340,17 @@ def _wrong_normalisation(evidence: Evidence) -> Diagnosis | None:
     )
 
 
+def _diverged(evidence: Evidence) -> Diagnosis | None:
+    if not evidence.diverged:
+        return None
+    return Diagnosis(
+        "diverged",
+        f"the loss of step {evidence.diverged} is no finite number: the layer is right, and nothing after it means a "
+        "thing",
+        cure="take a smaller learning_rate",
+    )
+
+
 def _lagging(evidence: Evidence) -> Diagnosis | None:
     """Right, but too slow: only the plain average keeps its initial value; a debiased one forgets it at once."""
     decay = evidence.decay if evidence.accepts_decay else evidence.fingerprint.acting_decay
@@ -389,5 +402,6 @@ VERDICTS: Mapping[str, Rule] = {
     "double_update": _double_update,
     "wrong_recurrence": _wrong_recurrence,
     "wrong_normalisation": _wrong_normalisation,
+    "diverged": _diverged,
     "lagging": _lagging,
 }

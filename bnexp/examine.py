@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from bnexp.audit import Finding, audit
@@ -53,6 +54,7 @@ def examine(
         moved=evaluation.moved,
         accuracy=evaluation.accuracy,
         accuracy_batched=batched.accuracy,
+        diverged=_first_diverged(trajectories),
     )
 
 
@@ -73,3 +75,11 @@ def _distance(trajectories: Trajectories | None) -> tuple[float, float]:
         errors.append(mean_error(moving, population[layer]))
         ratios.append(variance_ratio(moving, population[layer]))
     return max(errors), max(ratios, key=lambda ratio: max(ratio, 1 / ratio) if ratio else float("inf"))
+
+
+def _first_diverged(trajectories: Trajectories | None) -> int:
+    """Returns the first step kept whose loss is no finite number; 0 where there is none."""
+    if trajectories is None:
+        return 0
+    steps = trajectories.steps[~np.isfinite(trajectories.arrays["loss"])]
+    return int(steps[0]) if len(steps) else 0

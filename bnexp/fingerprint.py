@@ -275,7 +275,10 @@ class _Probe:
                 return "nothing"
             session.run(tf.compat.v1.global_variables_initializer())
             for variable in _trainable(graph):
-                variable.load(self._strange.get(variable.name.removesuffix(":0"), session.run(variable)), session)
+                strange = self._strange.get(variable.name.removesuffix(":0"))
+                if strange is not None:
+                    # an initializer's second input is the value it assigns, and any tensor may be fed
+                    session.run(variable.initializer, {variable.initializer.inputs[1]: strange})
             fed = {inputs: batch, **dict(graph.batch_mode.constants)}
             found, gradient = session.run([outputs, pulled], fed)
         affine = affine_of("batch", batch, found, epsilon)

@@ -1,11 +1,12 @@
 """From a config to objects, and what is said of a config that leads to none."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from small import ONE_LAYER, compose, images, small_model
 
-from bnexp.build import build_model, make
+from bnexp.build import build_model, check_batch_size, make
 from bnexp.dataset import Dataset
 from bnexp.errors import UserError
 
@@ -107,7 +108,15 @@ def test_a_dense_layer_refuses_single_examples_and_a_convolution_takes_them():
     with pytest.raises(UserError) as caught:
         small_model(images(), "batch_size=1")
     assert str(caught.value) == (
-        "batch_size=1: a dense layer's batch of one example has variance 0, so bn1 would turn every input into its "
-        "beta and nothing could be learnt. Take batch_size=2 or more; it is eval_batch_size that may be 1."
+        "batch_size=1: one example gives bn1 one value a channel, whose variance is 0, so that it would turn every "
+        "input into its beta and nothing could be learnt. "
+        "Take batch_size=2 or more; it is eval_batch_size that may be 1."
     )
     small_model(images(), "batch_size=1", ONE_LAYER["cnn"], network="cnn")
+
+
+def test_a_convolution_s_single_position_is_no_batch_either():
+    graph = SimpleNamespace(layer_positions={"bn1": 4, "bn2": 1})
+    with pytest.raises(UserError, match=r"^batch_size=1: one example gives bn2 one value a channel"):
+        check_batch_size(1, graph, images())
+    check_batch_size(2, graph, images())

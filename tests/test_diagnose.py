@@ -347,6 +347,18 @@ def test_the_decay_that_serves_is_the_slowest_of_the_usual_ones():
     assert [serving_decay(steps) for steps in (1, 10, 100, 600, 6000, 60_000)] == [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999]
 
 
+# --- diverged ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_diverged_is_not_healthy():
+    found = judged(diverged=7)
+    assert found.verdict == "diverged"
+    assert found.sentence.startswith("the loss of step 7 is no finite number")
+    # a wrong layer is told of first: it may well be the reason
+    assert judged(NEVER, LOST, diverged=7).verdict == "updates_never_run"
+    assert judged(NEVER, LOST, diverged=7).also == ("diverged",)
+
+
 # --- order of the rules ------------------------------------------------------------------------------------------------
 
 ONE_OF_EACH = {
@@ -361,8 +373,12 @@ ONE_OF_EACH = {
     "double_update": ({"mean_recurrence": "double"}, []),
     "wrong_recurrence": ({"variance_recurrence": "copy"}, []),
     "wrong_normalisation": ({"gradient": "constants"}, []),
+    "diverged": ({}, []),
     "lagging": ({}, []),
 }
+
+# what a run must have been like for the verdicts that are not about the layer
+OF_THE_RUN = {"diverged": {"diverged": 7}, "lagging": {"decay": 0.999, "steps": 100}}
 
 
 def test_every_rule_has_its_example():
@@ -372,8 +388,7 @@ def test_every_rule_has_its_example():
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_one_mistake_is_called_by_its_name(verdict):
     seen, findings = ONE_OF_EACH[verdict]
-    slow = {"decay": 0.999, "steps": 100} if verdict == "lagging" else {}
-    found = judged(replace(RIGHT, **seen), *findings, **slow)
+    found = judged(replace(RIGHT, **seen), *findings, **OF_THE_RUN.get(verdict, {}))
     assert (found.verdict, found.also) == (verdict, ())
     assert found.findings == (tuple(findings) if verdict != "healthy" else ())
 
@@ -394,9 +409,10 @@ def test_of_all_mistakes_at_once_the_gravest_comes_first():
 
 def test_a_mistake_comes_with_document_and_cure():
     for verdict, (seen, findings) in ONE_OF_EACH.items():
-        slow = {"decay": 0.999, "steps": 100} if verdict == "lagging" else {}
-        found = judged(replace(RIGHT, **seen), *findings, **slow)
+        found = judged(replace(RIGHT, **seen), *findings, **OF_THE_RUN.get(verdict, {}))
         texts = {
             field.name: getattr(found, field.name) for field in fields(found) if field.name in ("document", "cure")
         }
-        assert all(texts.values()) == (verdict != "no_statistics"), (verdict, texts)
+        # a network that diverges is in no document about batch norm
+        silent = {"no_statistics": ["document", "cure"], "diverged": ["document"]}.get(verdict, [])
+        assert [name for name, text in texts.items() if not text] == silent, texts

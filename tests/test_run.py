@@ -174,6 +174,7 @@ def test_divergence_is_a_result_and_no_crash(folder):
     run = client(folder).get_run(result.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] == 0.0
+    assert run.data.tags["bnexp.verdict"] == "diverged"
     losses = arrays_of(artifacts(folder, result.run_id) / "trajectories.npz")["loss"]
     assert not np.isfinite(losses[-1])
     logged = client(folder).get_metric_history(result.run_id, "train/loss")

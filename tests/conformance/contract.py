@@ -366,7 +366,7 @@ def matters(session: Any, pruning: Pruning, batch: np.ndarray, variable: Any, wr
         session.run(v1.global_variables_initializer())
         given = {other.outputs[0]: strange} if meets and other.type == "ReadVariableOp" else {}
         if meets and not given:  # a branch that reads for itself
-            variable.load(strange, session)
+            session.run(variable.initializer, {variable.initializer.inputs[1]: strange})
         names = [n for n in pruning.outputs if n == "outputs" or ("/moving_" in n and (given or not meets))]
         seen.append(session.run({n: pruning.outputs[n] for n in names}, fed | given))
     return any(not np.array_equal(seen[0][name], value) for name, value in seen[1].items())

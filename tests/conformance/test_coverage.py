@@ -18,7 +18,7 @@ CLAIMS = {name: variant_factory(name, decay=0.9, epsilon=1e-3).func.traits for n
 
 # what no variant of the zoo can show: a slow decay is the run's fault, and a layer that normalises with nothing known
 # is nobody's on purpose; tests/conformance/test_verdict.py has both
-NO_VARIANTS_OWN = {"lagging", "wrong_normalisation"}
+NO_VARIANTS_OWN = {"diverged", "lagging", "wrong_normalisation"}
 
 YAML = "_target_: bnexp.variant.{}.BatchNorm\n_partial_: true\ndecay: ${{decay}}\nepsilon: ${{epsilon}}\n"
 
@@ -93,7 +93,7 @@ def test_every_verdict_has_a_variant():
 
 
 def test_verdicts_are_those_of_the_interface_in_its_order():
-    # ours beyond it, wrong_normalisation, stands before wrong in degree
+    # ours beyond it, wrong_normalisation and diverged, stand before wrong in degree
     assert list(VERDICTS) == [
         "no_statistics",
         "updates_never_run",
@@ -106,6 +106,7 @@ def test_verdicts_are_those_of_the_interface_in_its_order():
         "double_update",
         "wrong_recurrence",
         "wrong_normalisation",
+        "diverged",
         "lagging",
     ]
 
