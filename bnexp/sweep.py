@@ -1,16 +1,19 @@
 """A sweep's parent run: its jobs hang below it, and at the end it holds what puts them side by side."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
-from bnexp.checkpoint import write_whole
 from bnexp.errors import UserError, exit_with
 from bnexp.folders import RUNS
+
+if TYPE_CHECKING:
+    from bnexp.compare.store import Store, StoredRun
 
 # how a job, wherever its launcher runs it, learns whose child it is
 PARENT_VARIABLE = "BNEXP_PARENT_RUN_ID"
@@ -51,7 +54,6 @@ class Sweep:
             The names of the jobs that did not finish.
         """
         from bnexp.compare.store import Store
-        from bnexp.compare.table import compare
 
         store = Store(self._uri, self._experiment)
         jobs = store.children(self.run_id)
@@ -64,16 +66,29 @@ class Sweep:
         with suppress(UserError if error is None else type(error)), self._tracker:
             self._tracker.log({"sweep/finished": len(jobs) - len(lost), "sweep/unfinished": len(lost)})
             if len(lost) < len(jobs):
-                table = compare(jobs).table
-                self._tracker.table(table, "comparison.json")
-                with TemporaryDirectory(prefix="bnexp-") as folder:
-                    write_whole(Path(folder, "comparison.csv"), table.to_csv(index=False).encode())
-                    self._tracker.artifacts(Path(folder))
+                self._put_side_by_side(store, jobs)
             if error is not None:
                 raise error
             if lost:
                 raise UserError(f"{len(lost)} of {len(jobs)} jobs did not finish: {', '.join(lost)}")
         return lost
+
+    def _put_side_by_side(self, store: "Store", jobs: "list[StoredRun]") -> None:
+        """Stores the table, then the report and the plots; what cannot be drawn is told, and costs nothing else."""
+        from bnexp.compare.report import write_csv, write_pictures
+        from bnexp.compare.table import compare
+
+        comparison = compare(jobs)
+        self._tracker.table(comparison.table, "comparison.json")
+        with TemporaryDirectory(prefix="bnexp-") as folder:
+            write_csv(comparison, Path(folder, "comparison.csv"))
+            self._tracker.artifacts(Path(folder))
+        with TemporaryDirectory(prefix="bnexp-") as folder:
+            problems = write_pictures(store, comparison, Path(folder))
+            self._tracker.artifacts(Path(folder))
+        if problems:
+            self._tracker.tag({"bnexp.undrawn": " ".join(problems)})
+            print(f"bnexp: the sweep's table is stored, but {' '.join(problems)}", file=sys.stderr)
 
 
 class LeadSweep(Callback):

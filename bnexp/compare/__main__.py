@@ -1,50 +1,65 @@
 """`python -m bnexp.compare [key=value ...]`: finished runs side by side."""
 
 import sys
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from bnexp.compare.show import markdown_table, terminal_table
-from bnexp.compare.table import compare
-from bnexp.config import Tracking
+from bnexp.compare.options import HELP, Options, options_of
 from bnexp.errors import UserError, exit_with, explain
+from bnexp.folders import require_writable
 
-HELP = """python -m bnexp.compare [key=value ...]
-
-  (nothing)                          the jobs of the latest sweep
-  runs=[ID,ID,...]                   these runs; a sweep's id stands for its jobs
-  filter='params.decay = "0.9"'      runs that meet an MLflow filter
-  markdown=true                      a Markdown table instead of one for the terminal
-  tracking.uri=...                   where the runs are; sqlite:///runs/mlflow.db
-  tracking.experiment=...            bnexp"""
+if TYPE_CHECKING:
+    from bnexp.compare.store import Store, StoredRun
 
 
-@dataclass
-class Options:
-    """What a comparison is asked for."""
-
-    runs: list[str] = field(default_factory=list)
-    filter: str = ""
-    markdown: bool = False
-    tracking: Tracking = field(default_factory=lambda: Tracking("sqlite:///runs/mlflow.db", "bnexp"))
-
-
-def options_of(arguments: list[str]) -> Options:
-    """Reads `key=value` arguments.
+def compare_and_print(options: Options) -> None:
+    """Prints the table of the runs asked for and writes their report.
 
     Raises:
-        UserError: a key or a value that does not fit.
+        UserError: something the user can mend.
     """
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Options), OmegaConf.from_dotlist(arguments))
-        options = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, ValueError) as error:
-        raise UserError(f"{' '.join(arguments)}: {error}\n\n{HELP}") from error
-    assert isinstance(options, Options)
-    return options
+    # here, after the arguments are known to be right: MLflow takes a second to load
+    from bnexp.compare.report import write_csv, write_page
+    from bnexp.compare.show import markdown_table, print_comparison
+    from bnexp.compare.store import Store
+    from bnexp.compare.table import compare
+
+    store = Store(options.uri, options.experiment)
+    runs = _chosen(store, options)
+    for key, path in (("html", options.html), ("csv", options.csv)):
+        if path is not None:
+            require_writable(path.parent, f"{key}={path}")
+    comparison = compare(runs, by=options.by, sort=options.sort)
+    if options.markdown:
+        print(markdown_table(comparison))
+        # what is pasted elsewhere is the table alone
+        console = Console(stderr=True)
+    else:
+        console = Console()
+        print_comparison(console, comparison)
+    if options.csv is not None:
+        write_csv(comparison, options.csv)
+        _tell(console, f"table: {options.csv}")
+    if options.html is not None:
+        size = write_page(store, comparison, options.html)
+        _tell(console, f"report: {options.html} ({size / 1e6:.1f} MB; open it in a browser)")
+
+
+def _chosen(store: "Store", options: Options) -> "list[StoredRun]":
+    if options.runs:
+        return store.get(options.runs)
+    if not options.filter:
+        return store.latest_sweep()
+    found = store.search(options.filter)[::-1]
+    if not found:
+        raise UserError(f"filter={options.filter}: no run meets it. Look at the params of some run in the MLflow UI.")
+    return found
+
+
+def _tell(console: Console, line: str) -> None:
+    # never broken into lines, so that a path can be copied whole
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def main() -> None:
@@ -53,32 +68,12 @@ def main() -> None:
         print(HELP)
         return
     try:
-        options = options_of(sys.argv[1:])
-        # after the arguments are known to be right: MLflow takes a second to load
-        from bnexp.compare.store import Store
-
-        store = Store(options.tracking.uri, options.tracking.experiment)
-        if options.runs:
-            runs = store.get(options.runs)
-        else:
-            runs = store.search(options.filter)[::-1] if options.filter else store.latest_sweep()
-        comparison = compare(runs)
+        compare_and_print(options_of(sys.argv[1:]))
     except Exception as error:
         message = explain(error)
         if message is None:
             raise
         exit_with(message)
-    if options.markdown:
-        print(markdown_table(comparison))
-        return
-    console = Console()
-    console.print(terminal_table(comparison, title=comparison.title))
-    for note in comparison.notes:
-        console.print(note, highlight=False)
-    if comparison.unfinished:
-        console.print(f"[red]{len(comparison.unfinished)} runs did not finish and are in no row:[/]")
-        for run in comparison.unfinished:
-            console.print(f"  {run.status} {run.name}: {run.tags.get('bnexp.error', '')}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,58 +1,198 @@
 """A comparison as text: a table for the terminal, and one in Markdown for a README or an issue."""
 
-from rich import box
-from rich.table import Table
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
 
+from rich.console import Console
+from rich.markup import escape
+
+from bnexp.compare.columns import number_text
 from bnexp.compare.table import METRICS, Comparison
+from bnexp.compare.verdict import tone
+
+# for the terminal; `batch statistics` is in the report and in Markdown
+TERMINAL = ("accuracy", "before final pass", "batched", "flips", "moved")
+
+# what a narrow terminal goes without, the first thing first
+EXPENDABLE = ("moved", "flips", "before final pass", "batched")
+
+STYLES = {"good": "", "none": "", "slow": "yellow", "wrong": "red"}
+
+# space between columns
+GAP = 2
+
+# wide enough for every table
+UNLIMITED = 10_000
 
 
-def cells(comparison: Comparison, *, document: bool) -> tuple[list[str], list[list[str]]]:
-    """Returns the header and the rows of a comparison as strings; spreads stand beside their means.
+def cells(comparison: Comparison, names: Sequence[str]) -> list[list[str]]:
+    """Returns the rows of a comparison as strings, of the columns named; spreads stand beside their means."""
+    rows = []
+    for record in comparison.table.to_dict("records"):
+        row = []
+        for name in names:
+            value = record[name]
+            text = number_text(name, value) if name in ("n", *METRICS.values()) else str(value)
+            text = text or ("-" if name in comparison.keys else "")
+            spread = record.get(f"{name} +-", float("nan"))
+            row.append(f"{text} ± {spread:.2g}" if spread > 0 else text)
+        rows.append(row)
+    return rows
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Prints the table, what is the same in all rows, the notes, and the runs that did not finish."""
+
+    def say(text: str, style: str = "", *, whole: bool = not console.is_terminal) -> None:
+        # a terminal gets whole words, a pipe whole lines
+        console.print(escape(text), highlight=False, soft_wrap=whole, style=style)
+
+    say(comparison.title, "bold")
+    say("")
+    if comparison.rows:
+        # a pipe has no width
+        lines, missing = table_lines(comparison, width=console.width if console.is_terminal else UNLIMITED)
+        for text, style in lines:
+            say(text, style, whole=True)
+        say("")
+        for text in missing:
+            say(text)
+    if comparison.averaged:
+        say("± is the sample standard deviation over n seeds; without it the seeds agree")
+    if comparison.same:
+        say("the same in all runs: " + ", ".join(f"{key} {text}" for key, text in comparison.same.items()))
+    for note in comparison.notes:
+        say(note)
+    if comparison.unfinished:
+        count = len(comparison.unfinished)
+        say(f"{count} {'run' if count == 1 else 'runs'} did not finish and {'is' if count == 1 else 'are'} in no row:")
+        for run in comparison.unfinished:
+            say(f"  {run.status} {run.name}: {run.tags.get('bnexp.error', 'no message')}", "red")
+
+
+def table_lines(comparison: Comparison, *, width: int) -> tuple[list[tuple[str, str]], list[str]]:
+    """Lays a comparison out as lines of text.
+
+    What adds nothing is left out, since 80 columns are soon full: figures that are the same in all of several rows, the
+    accuracy before a final pass that changed nothing, `n` where no row averages. Where that is not enough, `EXPENDABLE`
+    columns go, and at last the words are broken.
 
     Args:
-        comparison: what to show.
-        document: whether to add the document that the verdict matches.
+        comparison: has at least one row.
+        width: of the terminal, in characters.
+
+    Returns:
+        The lines with rich's styles for them, and what to say of the columns that were left out, a sentence each.
     """
-    table = comparison.table
-    header = [*comparison.keys, *(["n"] if comparison.averaged else []), *METRICS.values(), "verdict"]
-    header += ["document"] if document else []
-    rows = []
-    for record in table.to_dict("records"):
-        row = []
-        for name in header:
-            value = record[name]
-            if name in ("flips", "moved"):
-                text = format(value, "g" if name == "flips" else ".3g")
-            elif name in METRICS.values():
-                text = format(value, ".4f")
-            else:
-                text = str(value)
-            spread = record.get(f"{name} +-")
-            row.append(f"{text} ± {spread:.2g}" if spread is not None and spread == spread else text)
-        rows.append(row)
-    return header, rows
+    data = comparison.table
+    names = [*comparison.keys, *(["n"] if comparison.averaged else []), *TERMINAL, "verdict"]
+    if (data["accuracy"] == data["before final pass"]).all():
+        names.remove("before final pass")
+    columns = dict(zip(names, zip(*cells(comparison, names), strict=True), strict=True))
+    missing = []
+    for name in ("flips", "moved"):
+        if len(data) > 1 and len(set(columns[name])) == 1:
+            missing.append(f"{name} is {columns.pop(name)[0]} in all rows")
+    if gone := _make_fit(columns, width):
+        missing.append(f"too wide for this terminal, and in the report: {', '.join(gone)}")
+    words = [name in (*comparison.keys, "verdict") for name in columns]
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    starts = [i == 0 or row[0] != rows[i - 1][0] for i, row in enumerate(rows)]
+    grouped = len(comparison.keys) > 1 and len({row[0] for row in rows}) == sum(starts) < len(rows)
+    shown = _without_repetition(rows, len(comparison.keys))
+    widths = _widths([list(columns), *shown], words, width)
+    lines = [(line, "bold") for line in _row_lines(list(columns), widths, words)]
+    lines.append(("─" * (sum(widths) + GAP * (len(widths) - 1)), ""))
+    for i, row in enumerate(shown):
+        if i and starts[i] and grouped:
+            lines.append(("", ""))
+        lines += [(line, STYLES[tone(data["verdict"][i])]) for line in _row_lines(row, widths, words)]
+    return lines, missing
 
 
-def terminal_table(comparison: Comparison, *, title: str) -> Table:
-    """Returns a rich table."""
-    header, rows = cells(comparison, document=False)
-    # what adds nothing is left out: 80 columns are soon full
-    final_pass = any(
-        record["accuracy"] != record["before final pass"] for record in comparison.table.to_dict("records")
-    )
-    hidden = {"batch statistics"} | (set() if final_pass else {"before final pass"})
-    shown = [i for i, name in enumerate(header) if name not in hidden]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in (header[i] for i in shown):
-        words = name in (*comparison.keys, "verdict")
-        table.add_column(name, justify="left" if words else "right", overflow="fold" if words else "ellipsis")
-    for row in rows:
-        table.add_row(*(row[i] for i in shown), style="" if row[-1] in ("healthy", "no_statistics") else "red")
-    return table
+def _row_lines(row: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> list[str]:
+    """Returns a row as lines: words stand left, figures right, and what does not fit goes on below."""
+    folded = [fold(text, limit) for text, limit in zip(row, widths, strict=True)]
+    lines = []
+    for parts in zip_longest(*folded, fillvalue=""):
+        placed = zip(parts, widths, words, strict=True)
+        texts = [text.ljust(limit) if is_words else text.rjust(limit) for text, limit, is_words in placed]
+        lines.append((" " * GAP).join(texts).rstrip())
+    return lines
+
+
+def _make_fit(columns: dict[str, tuple[str, ...]], width: int) -> list[str]:
+    """Drops expendable columns until the others fit with their words folded at underscores; returns their names."""
+    gone = []
+    for name in EXPENDABLE:
+        least = sum(max(_longest(heading), *map(_longest, texts)) + GAP for heading, texts in columns.items()) - GAP
+        if least <= width:
+            break
+        if columns.pop(name, None):
+            gone.append(name)
+    return gone[::-1]
+
+
+def _longest(text: str) -> int:
+    """Returns the width of a cell folded as far as it can be: figures with their spread never are."""
+    return len(text) if "±" in text else max((len(piece.rstrip()) for piece in _pieces(text)), default=0)
+
+
+def _without_repetition(rows: Sequence[list[str]], keys: int) -> list[list[str]]:
+    """Blanks what a row's leading keys repeat from the row above, so that groups can be seen."""
+    shown = []
+    for i, row in enumerate(rows):
+        same = 0
+        while i and same < keys - 1 and row[same] == rows[i - 1][same]:
+            same += 1
+        shown.append([""] * same + row[same:])
+    return shown
+
+
+def _widths(rows: Sequence[Sequence[str]], words: Sequence[bool], width: int) -> list[int]:
+    """Returns the columns' widths: figures whole, and of the words the longest column gives way first."""
+    columns = list(zip(*rows, strict=True))
+    # a heading of figures, the first in its column, may fold where they do not
+    widths = [
+        max(map(len, texts)) if is_words else max(_longest(texts[0]), *map(len, texts[1:]))
+        for texts, is_words in zip(columns, words, strict=True)
+    ]
+    # first at the ends of words, then, where even that is too wide, anywhere
+    for least in ([max(map(_longest, texts)) for texts in columns], [1] * len(columns)):
+        while sum(widths) + GAP * (len(widths) - 1) > width:
+            free = [i for i, is_words in enumerate(words) if is_words and widths[i] > least[i]]
+            if not free:
+                break
+            widths[max(free, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"[^_./,\s-]*[_./,\s-]+|[^_./,\s-]+", text)
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Breaks text into lines of at most `width` characters: after `_`, `.`, `/`, `,`, `-` or a space, else anywhere."""
+    if len(text) <= width:
+        return [text]
+    lines = [""]
+    for piece in _pieces(text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
 
 
 def markdown_table(comparison: Comparison) -> str:
     """Returns a GitHub-flavoured Markdown table, the documents included."""
-    header, rows = cells(comparison, document=True)
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    numbers = [*(["n"] if comparison.averaged else []), *METRICS.values()]
+    names = [*comparison.keys, *numbers, "verdict", "document"]
+    lines = [names, ["---"] * len(names), *cells(comparison, names)]
+    return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+
+
+def _markdown(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")

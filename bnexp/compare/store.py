@@ -68,7 +68,7 @@ class Store:
     """
 
     def __init__(self, uri: str, experiment: str) -> None:
-        self.shown_uri = without_password(uri)
+        self.shown_uri, self.experiment = without_password(uri), experiment
         if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").partition("?")[0]).exists():
             # MLflow would make an empty store there
             raise UserError(f"tracking.uri={uri}: there is no such file. Run python -m bnexp first, or in that folder.")

@@ -74,7 +74,7 @@ class Comparison:
         return self.rows[row][0].params.get("variant") or self.rows[row][0].name
 
 
-def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = ()) -> Comparison:
+def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = (), sort: str = "") -> Comparison:
     """Puts runs side by side, sorted by what differs between them.
 
     Runs are averaged only where they differ in nothing but the seed: any other param that differs is a key, and so
@@ -83,9 +83,10 @@ def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = ()) -> Comparison:
     Args:
         runs: finished ones are compared, others counted.
         by: params to compare by: the first columns, also where they do not differ. `seed` among them averages nothing.
+        sort: a column to sort the rows by instead, after a `-` for descending.
 
     Raises:
-        UserError: no run has a param named in `by`.
+        UserError: no run has a param named in `by`, or the table has no column `sort`.
     """
     finished, repeated = _distinct([run for run in runs if run.status == "FINISHED"])
     found = differing(finished)
@@ -104,6 +105,9 @@ def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = ()) -> Comparison:
         [_record(row, keys) for row in rows],
         columns=[*keys, "n", *dict.fromkeys(columns), *DIAGNOSIS.values(), "run_id"],
     )
+    if sort:
+        order = _order(table, sort)
+        table, rows = table.iloc[order].reset_index(drop=True), [rows[i] for i in order]
     same = {name: text for name, text in same_in_all(finished).items() if name not in keys}
     unfinished = [run for run in runs if run.status != "FINISHED"]
     notes = [*_other_keys(by, keys), *_repeats(repeated, finished)]
@@ -137,6 +141,20 @@ def _record(row: Sequence[StoredRun], keys: Sequence[str]) -> dict[str, str | fl
     for tag, name in DIAGNOSIS.items():
         record[name] = "; ".join(text for run in speakers if (text := run.tags.get(tag, "")))
     return record | {"run_id": "; ".join(run.run_id for run in row)}
+
+
+def _order(table: pd.DataFrame, sort: str) -> list[int]:
+    """Returns the rows' numbers sorted by a column; what has no value stands last, whichever way."""
+    name = sort.removeprefix("-")
+    if name not in table:
+        near = get_close_matches(name, table.columns, n=3) or [
+            column for column in map(str, table) if "+-" not in column
+        ]
+        raise UserError(f"sort={sort}: the table has no such column. Take {', '.join(near)}.")
+    places = [rank(str(value)) for value in table[name]]
+    known = [i for i in range(len(table)) if not pd.isna(table[name][i])]
+    known.sort(key=lambda i: places[i], reverse=sort.startswith("-"))
+    return [*known, *(i for i in range(len(table)) if i not in set(known))]
 
 
 def _check_names(by: Sequence[str], runs: Sequence[StoredRun]) -> None:
