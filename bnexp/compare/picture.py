@@ -81,6 +81,7 @@ def draw_trajectories(comparison: Comparison, curves: Mapping[str, RunCurves]) -
             one.grid(alpha=0.2)
     for bottom in axes[-1]:
         bottom.set_xlabel("training step")
+    title = "verdict" if len(lines) > MOST_LINES else f"{' · '.join(comparison.keys) or 'run'}: verdict"
     handles: dict[str, Artist] = {}
     for one in axes.flat:
         handles |= {name: handle for handle, name in zip(*one.get_legend_handles_labels(), strict=True)}
