@@ -94,6 +94,47 @@ def draw_trajectories(comparison: Comparison, curves: Mapping[str, RunCurves]) -
         fontsize=9,
         title=title,
     )
+    figure.suptitle(f"{comparison.title}\n{_caption(comparison, lines, len(every) - len(layers))}", fontsize=11)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def lines_of(comparison: Comparison, curves: Mapping[str, RunCurves]) -> list[Line]:
+    """Returns the distinct trajectories with their names and colours, the gravest verdict last."""
+    verdicts = list(comparison.table["verdict"])
+    found: list[Line] = []
+    for number, row in enumerate(comparison.rows):
+        # of the first seed that has any
+        drawable = [curves[run.run_id] for run in row if curves[run.run_id].layers]
+        if not drawable:
+            continue
+        twins = (line for line in found if verdicts[line.rows[0]] == verdicts[number])
+        twin = next((line for line in twins if _coincide(line.curves, drawable[0])), None)
+        if twin:
+            twin.rows.append(number)
+        else:
+            found.append(Line(drawable[0], [number], tone(verdicts[number])))
+    lines = []
+    for number, line in enumerate(found):
+        verdict = verdicts[line.rows[0]]
+        if len(found) > MOST_LINES:
+            lines.append(replace(line, name=verdict or "no verdict", colour=colour(verdict)))
+        else:
+            name = f"{_label(comparison, line.rows)}: {verdict or 'no verdict'}"
+            dash = DASHES[number // len(PALETTE) % len(DASHES)]
+            lines.append(replace(line, name=name, colour=PALETTE[number % len(PALETTE)], dash=dash))
+    return sorted(lines, key=lambda line: list(WIDTHS).index(line.tone))
+
+
+def _coincide(first: RunCurves, second: RunCurves) -> bool:
+    if not np.array_equal(first.steps, second.steps) or list(first.layers) != list(second.layers):
+        return False
+    return all(
+        _close(getattr(first.layers[layer], name), getattr(second.layers[layer], name))
+        for layer in first.layers
+        for name in ("moving_mean", "moving_variance")
+    )
 
 
 def _close(first: np.ndarray, second: np.ndarray) -> bool:
