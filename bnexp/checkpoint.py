@@ -37,16 +37,9 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes `folder`/variables.npz and a manifest with its SHA-256; each file appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    buffer = BytesIO()
     arrays = {_VARIABLES + name: array for name, array in checkpoint.variables.items()}
     arrays |= {_LAST_AVERAGES + name: array for name, array in checkpoint.last_averages.items()}
-    with zipfile.ZipFile(buffer, "w") as archive:
-        # by hand and not np.savez, whose keyword arguments clash with variables named `file`
-        for name, array in arrays.items():
-            # a date of its own would make equal checkpoints unequal files
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-    content = buffer.getvalue()
+    content = pack(arrays)
     write_whole(folder / ARRAYS, content)
     manifest = {"sha256": sha256(content).hexdigest(), "bytes": len(content), "arrays": len(arrays)}
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -79,12 +72,30 @@ def load_checkpoint(folder: Path, source: str = "checkpoint") -> Checkpoint:
             f"{source}: {ARRAYS} of its checkpoint is damaged. It should have {size} bytes with SHA-256 {digest}, and "
             f"has {len(content)} bytes with another. Restore another run, or train anew."
         )
+    arrays = unpack(content)
+    return Checkpoint(under(_VARIABLES, arrays), under(_LAST_AVERAGES, arrays))
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Returns arrays as an .npz file, the same bytes for the same arrays."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        # by hand and not np.savez, whose keyword arguments clash with variables named `file`
+        for name, array in arrays.items():
+            # a date of its own would make equal checkpoints unequal files
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def unpack(content: bytes) -> dict[str, np.ndarray]:
+    """Returns the arrays of an .npz file."""
     with np.load(BytesIO(content), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return Checkpoint(_under(_VARIABLES, arrays), _under(_LAST_AVERAGES, arrays))
+        return {name: archive[name] for name in archive.files}
 
 
-def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the arrays whose name begins with `prefix`, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 

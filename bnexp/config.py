@@ -71,8 +71,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "eval_batch_size": (_is(1), "at least 1", "1 is what production sends"),
     "device": (lambda v: v in ("auto", "cpu", "gpu"), "auto, cpu or gpu", "auto takes a GPU if there is one"),
     "engine": (lambda v: v in ("compiled", "session"), "compiled or session", "compiled is the fast one"),
-    # a wish that nothing heeds yet is refused, not overheard
-    "resume": (lambda v: v is False, "false for now", "run the missing jobs of a sweep by themselves"),
     "tracking.uri": (lambda v: bool(v.strip()), "a tracking URI", "leave it out to keep runs in runs/mlflow.db"),
     "tracking.experiment": (lambda v: bool(v.strip()), "a name", "leave it out for bnexp"),
 }

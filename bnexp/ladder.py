@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bnexp.checkpoint import under
 from bnexp.evaluate import evaluate
 from bnexp.model import Model, Steps
 from bnexp.moments import Moments
@@ -66,6 +67,14 @@ class Ladder:
                 before = self._hidden.get(name, np.zeros([len(DECAYS), recorded.shape[1]]))
                 self._hidden[name] = decays**count * before + weights @ recorded
         self._steps += count
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns the averages so far, as arrays."""
+        return {"steps": np.array(self._steps)} | {f"hidden/{name}": array for name, array in self._hidden.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Takes over the averages of another ladder of the same run: its `state`."""
+        self._steps, self._hidden = int(state["steps"]), under("hidden/", state)
 
     def statistics(self, rung: Rung) -> dict[str, Moments]:
         """Returns each layer's moving statistics as this estimator would have them now, [channels] float64."""

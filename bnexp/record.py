@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from hashlib import sha256
 from math import ceil, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +20,14 @@ from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bnexp.config import GROUPS, resolved
 from bnexp.diagnose import Diagnosis
 from bnexp.interrupt import uninterrupted
-from bnexp.ladder import Ladder
 from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
 from bnexp.plot import plot_ladder, plot_trajectories
-from bnexp.track import Tracker, without_password
+from bnexp.track import Tracker
+from bnexp.tracking_store import without_password
 from bnexp.train import PERCENTILES, Snapshot
-from bnexp.trajectory import Recorder, Trajectories
+from bnexp.training import Training
+from bnexp.trajectory import Trajectories
 
 # the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
 MOST_POINTS = 2000
@@ -47,8 +49,14 @@ def chosen(config: DictConfig, choices: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_name(overrides: Sequence[str]) -> str:
-    """Returns the overrides that say what a run is, and not where it is tracked."""
-    return " ".join(override for override in overrides if not override.startswith("tracking."))
+    """Returns the overrides that say what a run is, and not where it is tracked nor that it is resumed."""
+    return " ".join(override for override in overrides if not override.startswith(("tracking.", "resume=")))
+
+
+def job_tags(config: DictConfig) -> dict[str, str]:
+    """Returns the tag that runs of the same config have, wherever they are tracked: by it a run is resumed."""
+    wanted = {key: value for key, value in resolved(config).items() if key not in ("tracking", "resume", "reuse")}
+    return {"bnexp.job": sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:32]}
 
 
 def diagnosis_tags(diagnosis: Diagnosis) -> dict[str, str]:
@@ -56,6 +64,14 @@ def diagnosis_tags(diagnosis: Diagnosis) -> dict[str, str]:
     words = {key: value for key, value in asdict(diagnosis).items() if isinstance(value, str) and value}
     note = "\n\n".join(f"**{key}**: {value}" for key, value in words.items())
     return {f"bnexp.{key}": value for key, value in words.items()} | {"mlflow.note.content": note}
+
+
+def diagnosis_of(tags: Mapping[str, str]) -> Diagnosis:
+    """Returns the words of the diagnosis that `diagnosis_tags` wrote."""
+    verdict, sentence, document, cure = (
+        tags.get(f"bnexp.{word}", "") for word in ("verdict", "sentence", "document", "cure")
+    )
+    return Diagnosis(verdict, sentence, document, cure)
 
 
 def public(config: DictConfig) -> dict[str, Any]:
@@ -76,40 +92,59 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def title_of(config: DictConfig, choices: Mapping[str, str]) -> str:
+    """Returns what a run is, in a line: the choices of its groups, and its decay."""
+    return ", ".join(choices[group] for group in GROUPS) + f", decay {config.decay:g}"
+
+
+def go_on(training: Training, console: Console) -> None:
+    """Goes to the savepoint of a training that was interrupted; a damaged one is named, and training starts over."""
+    try:
+        training.load()
+    except ValueError as error:
+        console.print(f"{error}. The training starts over.", highlight=False, soft_wrap=True)
+    if training.step:
+        console.print(f"resumed after step {training.step}", highlight=False)
+
+
 def log_training(
-    snapshots: Iterable[Snapshot], model: Model, tracker: Tracker, console: Console, ladder: Ladder, *, steps: int
-) -> tuple[Trajectories, float]:
-    """Goes through a training, logs every snapshot as it comes, and returns the trajectories and the seconds it took.
+    snapshots: Iterable[Snapshot],
+    training: Training,
+    model: Model,
+    tracker: Tracker,
+    console: Console,
+    *,
+    steps: int,
+) -> Trajectories:
+    """Goes through a training, logs every snapshot as it comes, and returns the trajectories.
 
     Args:
         snapshots: from `train`, or from whatever yields the same.
+        training: collects them.
         model: what they are snapshots of, at each of them as it was then.
         tracker: has started the run.
         console: gets a progress bar where it is a terminal.
-        ladder: gets every step.
         steps: of the whole run.
     """
-    recorder, seconds = Recorder(steps), 0.0
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("training", total=steps)
+            task = progress.add_task("training", total=steps, completed=training.step)
             for snapshot in snapshots:
-                recorder.add(snapshot)
-                ladder.add(snapshot.steps)
-                seconds += snapshot.seconds
+                training.add(snapshot)
                 log_snapshot(tracker, model, snapshot, steps=steps)
+                training.save()
                 progress.update(task, completed=snapshot.step)
     except BaseException:
-        # whatever ended the training, what it had recorded is kept; a store that is gone must not hide the reason
+        # whatever ended the training, what it had recorded is kept; a disk that is full must not hide the reason
         with uninterrupted(), suppress(Exception), TemporaryDirectory(prefix="bnexp-") as folder:
-            if seconds:
-                recorder.trajectories().save(Path(folder, "trajectories.npz"))
+            if training.step:
+                training.recorder.trajectories().save(Path(folder, "trajectories.npz"))
                 tracker.artifacts(Path(folder))
         raise
-    trajectories = recorder.trajectories()
+    trajectories = training.recorder.trajectories()
     if not isfinite(trajectories.arrays["loss"][-1]):
         console.print("the training diverged: its loss is no finite number. Take a smaller learning_rate.")
-    return trajectories, seconds
+    return trajectories
 
 
 def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, steps: int) -> None:

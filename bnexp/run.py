@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from bnexp.build import build_model, graph_builder, make
-from bnexp.config import GROUPS, check
+from bnexp.config import check
 from bnexp.dataset import Dataset
 from bnexp.device import choose_device
 from bnexp.diagnose import diagnose
@@ -20,22 +21,27 @@ from bnexp.evaluate import evaluate
 from bnexp.examine import examine
 from bnexp.final_pass import residuals
 from bnexp.folders import RUNS
-from bnexp.ladder import Ladder, best_decay, climb
+from bnexp.ladder import best_decay, climb
 from bnexp.record import (
     chosen,
+    diagnosis_of,
     diagnosis_tags,
     finite,
+    go_on,
+    job_tags,
     log_training,
     params,
     run_name,
+    title_of,
     write_artifacts,
     write_ladder,
 )
 from bnexp.report import print_report
 from bnexp.restore import assign_checkpoint, restore_run
 from bnexp.sweep import PARENT_VARIABLE
-from bnexp.track import Tracker
+from bnexp.track import Finished, Tracker
 from bnexp.train import train
+from bnexp.training import Training
 
 # the large batches of the control that evaluation one by one is compared with
 LARGE_BATCH = 1000
@@ -86,6 +92,11 @@ def run(
             failed_start=failed_start,
         ) as tracker,
     ):
+        # an attempt at the same run that finished is not repeated, and one that was interrupted goes on
+        finished = tracker.identify(job_tags(config), resume=config.resume)
+        if finished is not None:
+            return _report_again(console, finished, tracker, config, choices)
+
         # config -> data -> graph: whatever the user got wrong shows before there is a run
         check(config)
         checkpoint = None
@@ -105,16 +116,24 @@ def run(
 
         tags = {"bnexp.device": device_line} | ({"bnexp.restored_from": config.restore} if checkpoint else {})
         tracker.start(name, params=params(config, choices), tags=tags)
-        title = ", ".join(choices[group] for group in GROUPS) + f", decay {config.decay:g}"
+        title = title_of(config, choices)
 
         # train, unless the weights are those of a run that did
         metrics: dict[str, float] = {}
-        trajectories, ladder = None, Ladder(model.positions, config.batch_size)
+        trajectories = None
+        training = Training(model, steps=config.steps, batch_size=config.batch_size, folder=tracker.savepoint)
         if checkpoint is None:
-            snapshots = train(model, dataset, batch_size=config.batch_size, steps=config.steps, seed=config.seed)
-            trajectories, metrics["train/seconds"] = log_training(
-                snapshots, model, tracker, console, ladder, steps=config.steps
+            go_on(training, console)
+            snapshots = train(
+                model,
+                dataset,
+                batch_size=config.batch_size,
+                steps=config.steps,
+                seed=config.seed,
+                start=training.step,
             )
+            trajectories = log_training(snapshots, training, model, tracker, console, steps=config.steps)
+            metrics["train/seconds"] = training.seconds
 
         # final pass, with the same evaluation before and after it
         evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)
@@ -142,7 +161,7 @@ def run(
         if trajectories is not None and trajectories.layers:
             same = np.array_equal(after.predictions, batched.predictions) and after.moved == 0
             rungs = climb(
-                ladder,
+                training.ladder,
                 model,
                 dataset.x_test,
                 dataset.y_test,
@@ -180,3 +199,25 @@ def run(
         device=device_line,
     )
     return Result(tracker.run_id, metrics, diagnosis.verdict)
+
+
+def _report_again(
+    console: Console, finished: Finished, tracker: Tracker, config: DictConfig, choices: Mapping[str, str]
+) -> Result:
+    """Prints the report of a run that finished before: in a sweep one line, for there the table is what counts."""
+    diagnosis = diagnosis_of(finished.tags)
+    if tracker.parent:
+        accuracy = finished.metrics.get("test/accuracy", nan)
+        console.print(f"finished before: run {finished.run_id}, accuracy {accuracy:.4f}", highlight=False)
+    else:
+        console.print("this run has finished before, and is not run again", highlight=False)
+        print_report(
+            console,
+            title=title_of(config, choices),
+            metrics=finished.metrics,
+            diagnosis=diagnosis,
+            run_id=finished.run_id,
+            where=tracker.where(finished.run_id),
+            device=finished.tags.get("bnexp.device", ""),
+        )
+    return Result(finished.run_id, finished.metrics, diagnosis.verdict)

@@ -2,9 +2,10 @@
 
 import sys
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
@@ -14,6 +15,7 @@ from bnexp.folders import RUNS
 
 if TYPE_CHECKING:
     from bnexp.compare.store import Store, StoredRun
+    from bnexp.track import Tracker
 
 # how a job, wherever its launcher runs it, learns whose child it is
 PARENT_VARIABLE = "BNEXP_PARENT_RUN_ID"
@@ -23,29 +25,64 @@ _leading: list["Sweep"] = []
 
 
 class Sweep:
-    """The parent run of a sweep.
+    """The parent run of a sweep, going on until `finish`.
 
     Args:
-        config: the sweep's config, composed without the values that it sweeps over.
-
-    Raises:
-        UserError: the tracking store does not answer.
+        tracker: of the parent run, which has started.
+        uri: of the tracking store.
+        experiment: by name.
     """
 
-    def __init__(self, config: DictConfig) -> None:
+    def __init__(self, tracker: "Tracker", *, uri: str, experiment: str) -> None:
+        self._tracker, self._uri, self._experiment = tracker, uri, experiment
+        self.run_id = tracker.run_id
+
+    @classmethod
+    def start(cls, config: DictConfig) -> Self:
+        """Starts a sweep's parent run, or with `resume=true` continues that of an earlier start of the same sweep.
+
+        Args:
+            config: the sweep's config, composed without the values that it sweeps over.
+
+        Raises:
+            UserError: the tracking store does not answer.
+        """
         # here, so that --help and single runs do not wait for MLflow
         from bnexp.track import Tracker
 
-        # not where it is tracked: a store's URI may hold a password
-        overrides = " ".join(o for o in config.hydra.overrides.task if not o.lstrip("+").startswith("tracking."))
-        self._uri, self._experiment = config.tracking.uri, config.tracking.experiment
-        self._tracker = Tracker(uri=self._uri, experiment=self._experiment, runs=RUNS)
-        tags = {"bnexp.sweep": overrides or "(defaults)", "bnexp.sweep.dir": str(config.hydra.sweep.dir)}
-        self._tracker.start(f"sweep {overrides}", params={"overrides": overrides}, tags=tags)
-        self.run_id = self._tracker.run_id
+        # neither where it is tracked, for a store's URI may hold a password, nor that it is resumed
+        overrides = [o for o in config.hydra.overrides.task if not o.lstrip("+").startswith(("tracking.", "resume="))]
+        text = " ".join(overrides)
+        uri, experiment = config.tracking.uri, config.tracking.experiment
+        tracker = Tracker(uri=uri, experiment=experiment, runs=RUNS)
+        identity = {"bnexp.sweep.key": sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:32]}
+        earlier = tracker.newest(identity) if config.resume else ""
+        if earlier:
+            tracker.reopen(earlier)
+        else:
+            tags = {"bnexp.sweep": text or "(defaults)", "bnexp.sweep.dir": str(config.hydra.sweep.dir)}
+            tracker.start(f"sweep {text}", params={"overrides": text}, tags=tags | identity)
+        if tracker.store is None:
+            raise UserError("the sweep was not started: its jobs would not find their parent run.")
+        return cls(tracker, uri=uri, experiment=experiment)
+
+    @classmethod
+    def reopen(cls, run_id: str, *, uri: str, experiment: str, status: str) -> Self:
+        """Takes a sweep's parent run that has ended, to `finish` it once more.
+
+        Raises:
+            UserError: the tracking store does not answer.
+        """
+        from bnexp.track import Tracker
+
+        tracker = Tracker(uri=uri, experiment=experiment, runs=RUNS)
+        tracker.reopen(run_id, status=status)
+        return cls(tracker, uri=uri, experiment=experiment)
 
     def finish(self, error: BaseException | None = None) -> list[str]:
         """Puts the jobs side by side on the parent run and ends it: FINISHED only if every job did.
+
+        Where the store does not answer, `python -m bnexp.sync` does that later.
 
         Args:
             error: what ended the sweep before its last job, if anything did.
@@ -53,25 +90,37 @@ class Sweep:
         Returns:
             The names of the jobs that did not finish.
         """
-        from bnexp.compare.store import Store
-
-        store = Store(self._uri, self._experiment)
-        jobs = store.children(self.run_id)
-        if not jobs and error is not None:
+        here = self._tracker.end_children()
+        store, jobs = self._read_jobs()
+        if jobs is None:
+            lost = [facts.name for facts in here if facts.status != "FINISHED"]
+        elif jobs or error is None:
+            lost = [job.name for job in jobs if job.status != "FINISHED"]
+        else:
             # nothing started: there is nothing to hang below a parent, and the error is told on the command line
             self._tracker.discard()
             return []
-        lost = [job.name for job in jobs if job.status != "FINISHED"]
         # what went wrong is written on the parent run; the caller knows it already
         with suppress(UserError if error is None else type(error)), self._tracker:
-            self._tracker.log({"sweep/finished": len(jobs) - len(lost), "sweep/unfinished": len(lost)})
-            if len(lost) < len(jobs):
-                self._put_side_by_side(store, jobs)
+            if jobs is not None and store is not None:
+                counts = {"sweep/finished": len(jobs) - len(lost), "sweep/unfinished": len(lost)}
+                self._tracker.log(counts, step=self._tracker.resumed)
+                if len(lost) < len(jobs):
+                    self._put_side_by_side(store, jobs)
             if error is not None:
                 raise error
             if lost:
-                raise UserError(f"{len(lost)} of {len(jobs)} jobs did not finish: {', '.join(lost)}")
+                raise UserError(f"{len(lost)} of {len(jobs or here)} jobs did not finish: {', '.join(lost)}")
         return lost
+
+    def _read_jobs(self) -> "tuple[Store, list[StoredRun]] | tuple[None, None]":
+        from bnexp.compare.store import Store
+
+        if self._tracker.store is not None:
+            with suppress(Exception):  # each store has errors of its own; the tracker meets and tells the next
+                store = Store(self._uri, self._experiment)
+                return store, store.children(self.run_id)
+        return None, None
 
     def _put_side_by_side(self, store: "Store", jobs: "list[StoredRun]") -> None:
         """Stores the table, then the report and the plots; what cannot be drawn is told, and costs nothing else."""
@@ -97,7 +146,7 @@ class LeadSweep(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Starts the parent run."""
         try:
-            sweep = Sweep(config)
+            sweep = Sweep.start(config)
         except UserError as error:
             # Hydra makes a warning of any Exception in a callback, and goes on
             exit_with(error)

@@ -1,62 +1,67 @@
-"""Tracked runs: the only module that imports MLflow."""
+"""Tracked runs: what a run tells goes to its journal on the local disk, and from there to its tracking store."""
 
-import logging
-import os
-import re
-import shlex
+import json
+import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from getpass import getuser
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
-from filelock import FileLock
 
 from bnexp.errors import UserError, first_line
 from bnexp.folders import require_writable
 from bnexp.interrupt import uninterrupted
-
-# MLflow's settings; a user's own win
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-# whether anything answers at all is known much sooner
-FIRST_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-SILENCE = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the report has it
-}
-_USERS_OWN = frozenset(os.environ)
-os.environ.update({key: value for key, value in (PATIENCE | SILENCE).items() if key not in _USERS_OWN})
-
-import mlflow  # noqa: E402  (reads the settings above)
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-
-# MLflow tells of a new store's tables, urllib3 of every attempt to reach a server; an error of theirs becomes a message
-logging.getLogger("mlflow").setLevel(logging.WARNING)
-logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-# without it MLflow 3.17 shows pages about language models
-MODEL_TRAINING = "?workflowType=machine_learning"
-
-# MLflow's own limits for one request
-METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
+from bnexp.journal import Facts, Journal, Point, journals, read_facts
+from bnexp.tracking_store import (
+    ERROR_TAG,
+    FIRST_PATIENCE,
+    KEY_TAG,
+    PARENT_TAG,
+    RESUMED_TAG,
+    StoreError,
+    TrackingStore,
+    settings,
+    without_password,
+)
 
 # metrics that come sooner after the last request wait for the next, so that the UI shows a run that is going on
 SECONDS_BETWEEN_FLUSHES = 2.0
 
+# under `runs`: the journals
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that finished before, as its store or its journal has it.
+
+    Attributes:
+        run_id: in MLflow; the journal's key where the store does not have it yet.
+        metrics: the last value of each.
+        tags: the run's.
+    """
+
+    run_id: str
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
 
 class Tracker:
-    """A tracking store and at most one run in it, as a context: FINISHED, FAILED or KILLED at its end, never RUNNING.
+    """At most one run, as a context: FINISHED, FAILED or KILLED at its end, never RUNNING.
+
+    A store that goes away while the run lives does not end it: the run goes on, complete in its journal, and is brought
+    to the store when it ends, or by `python -m bnexp.sync`.
 
     Args:
         uri: any MLflow tracking URI; the folder of an SQLite file is made where it is missing.
         experiment: made where it does not exist.
-        runs: the folder under which an SQLite store keeps its artifacts; a server keeps them where it likes.
-        parent: the run id of the sweep that the run belongs to; none where it stands alone.
+        runs: the folder under which an SQLite store keeps its artifacts and every run its journal.
+        parent: the run id of the sweep that the run belongs to; such a run starts also where no store answers.
         failed_start: name and params of the run that stands for a failure before `start`; without, there is none.
 
     Raises:
@@ -72,121 +77,259 @@ class Tracker:
         parent: str = "",
         failed_start: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.parent = parent
-        self.run_id, self._failed_start = "", failed_start
+        self.parent, self.experiment, self._failed_start = parent, experiment, failed_start
         self.shown_uri = without_password(uri)
-        require_writable(runs, "runs")
-        database = uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ""
-        if database:
-            require_writable(Path(database).parent, f"tracking.uri={uri}")
-        try:
-            # two processes that make the same tables or the same experiment at once would fail each other
-            with FileLock(runs / ".mlflow.lock"), _settings(FIRST_PATIENCE):
-                self.client = mlflow.MlflowClient(tracking_uri=uri)
-                self.experiment_id = self._experiment(experiment, (runs / "artifacts") if database else None)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"tracking.uri={self.shown_uri}: no tracking store answers there ({first_line(error)}). "
-                "Start one with mlflow server, or leave tracking.uri out to keep runs in runs/mlflow.db."
-            ) from error
-        self._waiting: list[Metric] = []
+        self._place = (uri, experiment, runs)
+        self._local = runs / LOCAL
+        require_writable(self._local, "runs")
+        self._identity: dict[str, str] = {}
+        self._claimed: Journal | None = None
+        self._superseded: list[str] = []
+        self._journal: Journal | None = None
+        self._waiting: list[Point] = []
         self._flushed = time.monotonic()
+        self.store: TrackingStore | None = None
+        try:
+            self.store = TrackingStore(*self._place)
+        except StoreError as error:
+            if not parent:
+                raise
+            self._lose(error)
 
-    def _experiment(self, name: str, artifacts: Path | None) -> str:
-        known = self.client.get_experiment_by_name(name)
-        if known is None:
-            location = artifacts.resolve().as_uri() if artifacts else None
-            return str(self.client.create_experiment(name, artifact_location=location))
-        if known.lifecycle_stage == "deleted":
+    @property
+    def run_id(self) -> str:
+        """Returns the run's id in MLflow, before the store has it its journal's key, and without a run nothing."""
+        return (self._journal.facts.run_id or self._journal.facts.key) if self._journal else ""
+
+    @property
+    def resumed(self) -> int:
+        """Returns how often the run was continued."""
+        return self._started.facts.resumed
+
+    @property
+    def savepoint(self) -> Path:
+        """Returns the folder for where the run's training stands."""
+        return self._started.savepoint
+
+    @property
+    def _started(self) -> Journal:
+        assert self._journal is not None, "start comes first"
+        return self._journal
+
+    def identify(self, tags: Mapping[str, str], *, resume: bool) -> Finished | None:
+        """Says which run this is; to be called before `start`.
+
+        Args:
+            tags: those that all attempts at this run, and no other runs, have.
+            resume: whether `start` is to continue an attempt that was interrupted. Attempts of a sweep's job that were
+                made elsewhere, without a journal here, are replaced.
+
+        Returns:
+            The attempt that finished, if one did; there is nothing to start then.
+
+        Raises:
+            UserError: no store answers that could tell.
+        """
+        self._identity = dict(tags)
+        if not resume:
+            return None
+        if self.store is None:
             raise UserError(
-                f"tracking.experiment={name}: that experiment is deleted. Restore it in the MLflow UI, or name another."
+                f"resume=true: tracking.uri={self.shown_uri} does not answer, and may have the run already. "
+                "Start the store, then resume."
             )
-        return str(known.experiment_id)
+        for folder in self._attempts_here():
+            journal = self._open(folder)
+            if journal and journal.facts.status == "FINISHED":
+                points = {point.key: point.value for point in journal.points}
+                journal.close()
+                return self._had_finished(
+                    Finished(journal.facts.run_id or journal.facts.key, points, journal.facts.tags)
+                )
+            if journal and self._claimed:
+                self._superseded += [journal.facts.run_id] if journal.facts.run_id else []
+                journal.remove()
+                journal.close()
+            elif journal:
+                self._claimed = journal
+        for run in self.store.tagged(self._identity | ({PARENT_TAG: self.parent} if self.parent else {})):
+            if run.info.status == "FINISHED" and run.data.tags.get(PARENT_TAG, "") == self.parent:
+                return self._had_finished(Finished(run.info.run_id, dict(run.data.metrics), dict(run.data.tags)))
+            claimed = self._claimed is not None and run.info.run_id == self._claimed.facts.run_id
+            if self.parent and not claimed:
+                self._superseded.append(run.info.run_id)
+        return None
+
+    def _attempts_here(self) -> list[Path]:
+        """Returns the journals of earlier attempts, the newest first."""
+        wanted = (self.parent, self.shown_uri, self.experiment)
+        return [
+            folder
+            for folder, facts in reversed(journals(self._local).items())
+            if (facts.parent, facts.uri, facts.experiment) == wanted and self._identity.items() <= facts.tags.items()
+        ]
+
+    def _open(self, folder: Path) -> Journal | None:
+        journal = Journal.open(folder)
+        if journal is None and folder.exists():
+            _say("another process is still at this run; waiting for it")
+            journal = Journal.open(folder, wait=True)
+        return journal
+
+    def _had_finished(self, run: Finished) -> Finished:
+        if self._claimed:
+            self._claimed.close()
+            self._claimed = None
+        return run
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Starts the run; to be called inside the tracker's `with` block, which ends it."""
-        source = {"mlflow.user": _user(), "mlflow.source.name": "python -m bnexp", "mlflow.source.type": "LOCAL"}
-        if self.parent:
-            source["mlflow.parentRunId"] = self.parent
+        """Starts the run, or continues the one that `identify` found; inside the tracker's `with` block, which ends it.
+
+        A run that is continued keeps its name, params and start.
+        """
+        tags = self._identity | dict(tags)
         with uninterrupted():  # between the run and its id there is no run that could be ended
-            self.run_id = self.client.create_run(
-                self.experiment_id, tags=source | dict(tags), run_name=name
-            ).info.run_id
-        pairs = [Param(key, str(value)) for key, value in params.items()]
-        for i in range(0, len(pairs), PARAMS_A_BATCH):
-            self.client.log_batch(self.run_id, params=pairs[i : i + PARAMS_A_BATCH])
+            self._send(lambda store: store.discard(self._superseded))
+            if self._claimed:
+                self._continue(self._claimed, tags)
+                return
+            text = {key: str(value) for key, value in params.items()}
+            now = int(time.time() * 1000)
+            self._journal = journal = Journal.start(
+                self._local, Facts(name, self.shown_uri, self.experiment, self.parent, text, tags, now)
+            )
+            self._send(lambda store: journal.update(run_id=store.create(journal.facts)))
+
+    def newest(self, tags: Mapping[str, str]) -> str:
+        """Returns the id of the newest run with these tags; empty where there is none.
+
+        One that was killed before the store had it is brought there.
+        """
+        self._identity = dict(tags)
+        found: list[Any] = []
+
+        def find(store: TrackingStore) -> None:
+            for folder in self._attempts_here():
+                deliver(folder, lambda: store)
+            found.extend(store.tagged(tags))
+
+        self._send(find)
+        return str(found[0].info.run_id) if found else ""
+
+    def reopen(self, run_id: str, *, status: str = "RUNNING") -> None:
+        """Continues a run that the store has, whether its journal is here or not; instead of `start`.
+
+        Args:
+            run_id: in MLflow.
+            status: what it is meanwhile.
+        """
+        assert self.store is not None
+        here = [folder for folder, facts in journals(self._local).items() if facts.run_id == run_id]
+        journal = self._open(here[0]) if here else None
+        if journal is None:
+            run = self.store.client.get_run(run_id)
+            tags = dict(run.data.tags)
+            facts = Facts(
+                run.info.run_name, self.shown_uri, self.experiment, tags.get(PARENT_TAG, ""), {}, tags,
+                run.info.start_time, tags[KEY_TAG], run_id, resumed=int(tags.get(RESUMED_TAG, 0)),
+            )  # fmt: skip
+            journal = Journal.start(self._local, facts)
+        with uninterrupted():
+            self._continue(journal, {}, status)
+
+    def _continue(self, journal: Journal, tags: Mapping[str, str], status: str = "RUNNING") -> None:
+        resumed = journal.facts.resumed + 1
+        kept = {key: value for key, value in journal.facts.tags.items() if key != ERROR_TAG}
+        journal.update(
+            status=status,
+            delivered=False,
+            resumed=resumed,
+            tags=kept | dict(tags) | {RESUMED_TAG: str(resumed)},
+        )
+        self._journal, self._claimed = journal, None
+
+        def resume(store: TrackingStore) -> None:
+            journal.update(run_id=store.run_of(journal.facts))
+            store.resume(journal)
+
+        self._send(resume)
 
     def log(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Logs metrics of one step; sent in batches."""
-        now = int(time.time() * 1000)
-        self._waiting += [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        self._waiting += self._started.log(metrics, step=step)
         if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
     def flush(self) -> None:
         """Sends the metrics that wait."""
-        for i in range(0, len(self._waiting), METRICS_A_BATCH):
-            self.client.log_batch(self.run_id, metrics=self._waiting[i : i + METRICS_A_BATCH])
-        self._waiting, self._flushed = [], time.monotonic()
+        self._send(lambda store: store.send(self.run_id, self._waiting))
+        self._waiting = []
+        self._flushed = time.monotonic()
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Sets tags of the run."""
-        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._started.update(tags=dict(self._started.facts.tags) | dict(tags))
+        self._send(lambda store: store.tag(self.run_id, tags))
 
     def table(self, frame: pd.DataFrame, name: str) -> None:
-        """Stores a table that MLflow's UI shows, as the artifact `name`."""
-        # MLflow looks for images among the columns of objects, which to pandas 3 does not mean strings any more
-        self.client.log_table(self.run_id, frame.astype(object), name)
+        """Stores a table that MLflow's UI shows, as the artifact `name` (.json), in the place of one there."""
+        # as MLflow's own log_table has it, which would add the rows to those of a table that is there already
+        with TemporaryDirectory(prefix="bnexp-") as folder:
+            Path(folder, name).write_text(frame.to_json(orient="split", index=False, date_format="iso"))
+            self.artifacts(Path(folder))
+        self.tag({"mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"}])})
 
     def artifacts(self, folder: Path) -> None:
         """Stores everything in `folder` as the run's artifacts, under the same names."""
-        self.client.log_artifacts(self.run_id, str(folder))
+        self._started.keep(folder)
+        self._send(lambda store: store.client.log_artifacts(self.run_id, str(folder)))
 
     def discard(self) -> None:
         """Deletes the run, which MLflow keeps among its deleted ones, and forgets it."""
-        self.client.set_terminated(self.run_id, status="FAILED")
-        self.client.delete_run(self.run_id)
-        self.run_id = ""
+        self._send(lambda store: store.discard([self.run_id]))
+        self._started.remove()
+        self._started.close()
+        self._journal = None
 
-    def where(self) -> str:
-        """Returns what shows the run in a browser: a server's address of it, or the command that starts one."""
-        if self.shown_uri.startswith(("http://", "https://")):
-            return f"{self.shown_uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}{MODEL_TRAINING}"
-        page = f"#/experiments/{self.experiment_id}/runs/{self.run_id}/model-metrics{MODEL_TRAINING}"
-        return (
-            f"python -m mlflow ui --backend-store-uri {shlex.quote(self.shown_uri)}\n"
-            f"then open http://127.0.0.1:5000/{page}"
-        )
+    def end_children(self) -> list[Facts]:
+        """Brings the jobs of this run, a sweep's, to the store, as far as they are here; those that died are KILLED.
+
+        To be called when no job can be alive any more.
+
+        Returns:
+            Those that are here, as they ended.
+        """
+        here = [folder for folder, facts in journals(self._local).items() if facts.parent == self.run_id]
+        ended = []
+        for folder in here:
+            try:
+                facts = deliver(folder, lambda: self.store)
+            except Exception as error:  # each store has errors of its own
+                self._lose(error)
+                facts = read_facts(folder)
+            ended += [facts] if facts else []
+        self._send(lambda store: store.end_children(self.run_id))
+        return ended
+
+    def where(self, run_id: str = "") -> str:
+        """Returns what shows a run, this one or another of the experiment, in a browser.
+
+        Of a run that the store does not have it returns what brings it there.
+        """
+        run_id = run_id or self.run_id
+        if self.store is not None and not (self._local / run_id).is_dir():
+            return self.store.page(run_id)
+        return f"not yet, it is whole in {self._local}; this brings it to {self.shown_uri}:\npython -m bnexp.sync"
 
     def fetch(self, run_id: str, folder: Path) -> dict[str, str]:
         """Fetches a finished run's `config.yaml` and `checkpoint/` into `folder`, and returns its params.
 
         Raises:
-            UserError: there is no such run, it has not finished, or the files are gone.
+            UserError: there is no such run, it has not finished, the files are gone, or no store answers.
         """
-        try:
-            run = self.client.get_run(run_id)
-        except MlflowException as error:
-            raise UserError(
-                f"restore={run_id}: {self.shown_uri} has no such run ({first_line(error)}). "
-                "Copy the run id from the report of a run or from the MLflow UI."
-            ) from error
-        if run.info.status != "FINISHED":
-            raise UserError(
-                f"restore={run_id}: that run is {run.info.status}. Only a run that FINISHED can be restored."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        for artifact in ("config.yaml", "checkpoint"):
-            try:
-                self.client.download_artifacts(run_id, artifact, str(folder))
-            except (MlflowException, OSError) as error:
-                raise UserError(
-                    f"restore={run_id}: its artifact {artifact} cannot be fetched ({first_line(error)}). "
-                    f"Look for it under {run.info.artifact_uri}, or restore another run."
-                ) from error
-        return dict(run.data.params)
+        if self.store is None:
+            raise UserError(f"restore={run_id}: tracking.uri={self.shown_uri} does not answer. Start the store.")
+        return self.store.fetch(run_id, folder)
 
     def __enter__(self) -> Self:
         """Enters the block in which a run may start."""
@@ -197,43 +340,80 @@ class Tracker:
     ) -> None:
         """Ends the run with what it measured so far."""
         failed = isinstance(error, Exception)
-        if failed and not self.run_id and self._failed_start:
+        if failed and not self._journal and self._failed_start:
             name, params = self._failed_start
             self.start(name, params=params, tags={})
-        if not self.run_id:
+        if self._claimed:
+            self._claimed.close()
+        if not self._journal:
             return
         status = "FINISHED" if error is None else "FAILED" if failed else "KILLED"
         with uninterrupted():
             try:
-                self.flush()
-                if error is not None:
-                    self.tag({"bnexp.error": first_line(error)})
-                self.client.set_terminated(self.run_id, status=status)
-            except Exception as lost:
-                raise UserError(
-                    f"tracking.uri={self.shown_uri}: the store went away ({first_line(lost)}). Run {self.run_id} could "
-                    f"not be ended as {status}, and what had not been sent is lost. Start the store, and run again."
-                ) from lost
+                self._journal.end(status, first_line(error) if error is not None else "")
+            finally:
+                # also where the disk is full: the store need not be
+                self._end(self._journal, status)
+
+    def _end(self, journal: Journal, status: str) -> None:
+        def end(store: TrackingStore) -> None:
+            store.send(self.run_id, self._waiting)
+            if ERROR_TAG in journal.facts.tags:
+                store.tag(self.run_id, {ERROR_TAG: journal.facts.tags[ERROR_TAG]})
+            store.client.set_terminated(self.run_id, status=status)
+
+        self._send(end)
+        if self.store is None:
+            # it may have been away for a moment only, as a database that others kept locked
+            with suppress(Exception), settings(FIRST_PATIENCE):
+                store = TrackingStore(*self._place)
+                store.deliver(journal)
+                self.store = store
+        if self.store is not None:
+            journal.update(delivered=True)
+        journal.close()
+
+    def _send(self, send: Callable[[TrackingStore], None]) -> None:
+        """Tells the store something; where it fails, the run goes on without it."""
+        if self.store is not None:
+            try:
+                send(self.store)
+            except Exception as error:  # each store has errors of its own
+                self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self.store = None
+        _say(
+            f"tracking.uri={self.shown_uri}: the store went away ({first_line(error)}). The run goes on, and is kept "
+            f"whole in {self._local}; python -m bnexp.sync brings it to the store."
+        )
 
 
-def without_password(uri: str) -> str:
-    """Returns a tracking URI as it may be shown and stored."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
+def _say(line: str) -> None:
+    print(f"bnexp: {line}", file=sys.stderr)
 
 
-@contextmanager
-def _settings(values: Mapping[str, str]) -> Iterator[None]:
-    """Gives MLflow other settings for a while, but not other ones than the user's own."""
-    kept = {key: os.environ[key] for key in values if key not in _USERS_OWN}
-    os.environ.update({key: values[key] for key in kept})
+def deliver(folder: Path, store_of: Callable[[], TrackingStore | None]) -> Facts | None:
+    """Brings the journal of a run that is over to a store; the run of a process that died is KILLED.
+
+    Args:
+        folder: the journal.
+        store_of: returns the store, asked only where there is something to bring; None leaves it in the journal.
+
+    Returns:
+        What became of the run; None where a process is still at it.
+
+    Raises:
+        Exception: what the store raises. Nothing is lost by it, and the same again brings the rest.
+    """
+    journal = Journal.open(folder)
+    if journal is None:
+        return None
     try:
-        yield
+        if journal.facts.status == "RUNNING":
+            journal.end("KILLED", "the process died")
+        if not journal.facts.delivered and (store := store_of()):
+            store.deliver(journal)
+        return journal.facts
     finally:
-        os.environ.update(kept)
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user need not be in any list of users
-        return "unknown"
+        journal.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bnexp.checkpoint import write_whole
+from bnexp.checkpoint import under, write_whole
 from bnexp.moments import Moments
 from bnexp.train import Snapshot
 
@@ -88,3 +88,27 @@ class Recorder:
         """Returns what was collected."""
         arrays = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
         return Trajectories(np.concatenate(self._kept), arrays, self._populations)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns all that was collected, as arrays."""
+        collected = self.trajectories()
+        arrays = {f"arrays/{name}": array for name, array in collected.arrays.items()}
+        for layer in collected.measured_layers:
+            series = [population[layer] for population in self._populations.values()]
+            arrays[f"population_mean/{layer}"] = np.array([moments.mean for moments in series])
+            arrays[f"population_variance/{layer}"] = np.array([moments.variance for moments in series])
+        return arrays | {
+            "steps": collected.steps,
+            "stride": np.array(self._stride),
+            "snapshot_steps": np.array(list(self._populations)),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Takes over what another recorder of the same run had collected: its `state`."""
+        self._stride = int(state["stride"])
+        self._kept, self._parts = [state["steps"]], [under("arrays/", state)]
+        means, variances = under("population_mean/", state), under("population_variance/", state)
+        self._populations = {
+            int(step): {layer: Moments(means[layer][i], variances[layer][i]) for layer in means}
+            for i, step in enumerate(state["snapshot_steps"])
+        }

@@ -161,11 +161,3 @@ print("imported:", *sorted({"tensorflow", "mlflow", "keras", "sklearn", "matplot
     assert done.stdout.splitlines()[-1] == "imported:"
     assert "variant: " in done.stdout
     assert "_target_: bnexp.variant.ema.BatchNorm" in done.stdout
-
-
-def test_a_wish_that_nothing_heeds_yet_is_refused():
-    with pytest.raises(UserError) as refused:
-        check(compose("resume=true"))
-    assert str(refused.value) == (
-        "resume must be false for now, got True. Run the missing jobs of a sweep by themselves."
-    )

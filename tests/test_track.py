@@ -8,18 +8,22 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from small import ONE_LAYER, client, run_here, store
+from small import ONE_LAYER, artifacts, client, run_here, store
 
-from bnexp import track
+from bnexp import track, tracking_store
 from bnexp.errors import UserError
 from bnexp.interrupt import Interrupted
-from bnexp.track import PATIENCE, Tracker, without_password
+from bnexp.journal import journals
+from bnexp.sync import Sync
+from bnexp.track import Tracker
+from bnexp.tracking_store import PATIENCE, StoreError, without_password
 
 
 def tracker_in(folder, **arguments):
@@ -91,8 +95,8 @@ def test_metrics_go_in_batches(folder, monkeypatch):
     requests = []
     with tracker_in(folder) as tracker:
         tracker.start("name", params={}, tags={})
-        log_batch = tracker.client.log_batch
-        monkeypatch.setattr(tracker.client, "log_batch", lambda *a, **k: (requests.append(k), log_batch(*a, **k)))
+        log_batch = tracker.store.client.log_batch
+        monkeypatch.setattr(tracker.store.client, "log_batch", lambda *a, **k: (requests.append(k), log_batch(*a, **k)))
         monkeypatch.setattr(track, "SECONDS_BETWEEN_FLUSHES", 1e9)
         for step in range(1, 2401):
             tracker.log({f"m{i}": float(step) for i in range(5)}, step=step)
@@ -131,7 +135,7 @@ def test_an_sqlite_store_keeps_its_artifacts_beside_it(folder):
 
 def test_a_deleted_experiment_is_no_place(folder):
     tracker = tracker_in(folder)
-    tracker.client.delete_experiment(tracker.experiment_id)
+    tracker.store.client.delete_experiment(tracker.store.experiment_id)
     with pytest.raises(UserError) as caught:
         tracker_in(folder)
     assert str(caught.value) == (
@@ -150,7 +154,7 @@ def test_a_store_that_does_not_answer_is_told_in_seconds(folder, uri):
 
 
 def test_a_server_that_accepts_and_says_nothing(folder, monkeypatch):
-    monkeypatch.setitem(track.FIRST_PATIENCE, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setitem(tracking_store.FIRST_PATIENCE, "MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as mute,
         pytest.raises(UserError, match="no tracking store answers there"),
@@ -160,23 +164,101 @@ def test_a_server_that_accepts_and_says_nothing(folder, monkeypatch):
     assert {key: os.environ[key] for key in PATIENCE} == PATIENCE
 
 
-def test_a_store_that_goes_away_is_told_once(folder, monkeypatch):
-    def gone(*_, **__):
+@pytest.fixture
+def gone(folder, monkeypatch):
+    """Has the store of a tracker go away, and with `back` answer again."""
+
+    def fails(*_, **__):
         raise MlflowException("connection refused\nat length")
 
-    tracker = tracker_in(folder)
+    class Gone:
+        def now(self, tracker, back=False):
+            monkeypatch.setattr(tracker.store, "client", SimpleNamespace(log_batch=fails))
+            if not back:
+                monkeypatch.setattr(track, "TrackingStore", fails)
 
-    def use():
-        with tracker:
-            tracker.start("name", params={}, tags={})
-            monkeypatch.setattr(tracker.client, "set_terminated", gone)
+    return Gone()
 
-    with pytest.raises(UserError) as caught:
-        use()
-    assert str(caught.value) == (
-        f"tracking.uri={store(folder)}: the store went away (connection refused). Run {tracker.run_id} could not be "
-        "ended as FINISHED, and what had not been sent is lost. Start the store, and run again."
+
+def told(folder):
+    return (
+        f"bnexp: tracking.uri={store(folder)}: the store went away (connection refused). The run goes on, and is kept "
+        f"whole in {folder}/runs/local; python -m bnexp.sync brings it to the store.\n"
     )
+
+
+def measure(tracker, gone=lambda: None):
+    tracker.start("name", params={"a": 1}, tags={"t": "x"})
+    tracker.log({"m": 0.5}, step=1)
+    tracker.flush()
+    gone()
+    for step in (2, 3):
+        tracker.log({"m": step / 2}, step=step)
+        tracker.flush()
+    tracker.tag({"t": "y", "u": "z"})
+    Path("made").mkdir()
+    Path("made", "file").write_text("text")
+    tracker.artifacts(Path("made"))
+
+
+def assert_complete(folder):
+    run = only_run(folder)
+    assert (run.info.status, run.data.params) == ("FINISHED", {"a": "1"})
+    assert (run.data.tags["t"], run.data.tags["u"]) == ("y", "z")
+    history = client(folder).get_metric_history(run.info.run_id, "m")
+    assert sorted((metric.step, metric.value) for metric in history) == [(1, 0.5), (2, 1.0), (3, 1.5)]
+    assert (artifacts(folder, run.info.run_id) / "file").read_text() == "text"
+    assert journals(folder / "runs" / "local") == {}
+
+
+def test_a_store_that_goes_away_for_good_is_told_once_and_synced_later(folder, monkeypatch, capsys, gone):
+    with tracker_in(folder) as tracker:
+        measure(tracker, gone=lambda: gone.now(tracker))
+    assert capsys.readouterr().err == told(folder)
+    assert tracker.where().splitlines()[-1] == "python -m bnexp.sync"
+    assert only_run(folder).info.status == "RUNNING"
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    for brought in (1, 0):
+        sync = Sync(Path("runs"))
+        sync.run()
+        assert (sync.brought, sync.failed) == (brought, 0)
+        assert_complete(folder)
+
+
+def test_a_store_that_is_back_at_the_end_gets_everything_at_once(folder, capsys, gone):
+    with tracker_in(folder) as tracker:
+        measure(tracker, gone=lambda: gone.now(tracker, back=True))
+    assert capsys.readouterr().err == told(folder)
+    assert tracker.where().startswith("python -m mlflow ui")
+    assert_complete(folder)
+
+
+def test_a_store_that_stays_gets_nothing_twice(folder):
+    with tracker_in(folder) as tracker:
+        measure(tracker)
+    assert_complete(folder)
+
+
+def test_a_job_of_a_sweep_starts_without_its_store(folder, monkeypatch, capsys):
+    def fails(*_):
+        raise StoreError("tracking.uri=x: no tracking store answers there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(track, "TrackingStore", fails)
+        with pytest.raises(UserError):
+            tracker_in(folder)
+        with tracker_in(folder, parent="0123") as tracker:
+            measure(tracker)
+            # whether it ran before nobody can tell
+            with pytest.raises(UserError, match="does not answer, and may have the run already"):
+                tracker_in(folder, parent="0123").identify({}, resume=True)
+    assert "the store went away" in capsys.readouterr().err
+    (facts,) = journals(folder / "runs" / "local").values()
+    assert (facts.status, facts.run_id, facts.parent) == ("FINISHED", "", "0123")
+    Sync(Path("runs")).run()
+    assert_complete(folder)
+    assert only_run(folder).data.tags["mlflow.parentRunId"] == "0123"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +276,8 @@ def test_a_password_is_never_shown(uri, shown):
 
 
 def test_where_to_look(folder):
-    tracker = tracker_in(folder)
+    with tracker_in(folder) as tracker:
+        tracker.start("name", params={}, tags={})
     assert tracker.where().startswith(f"python -m mlflow ui --backend-store-uri {store(folder)}\n")
 
 

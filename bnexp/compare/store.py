@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 import numpy as np
 
 from bnexp.errors import UserError, first_line
-from bnexp.track import without_password  # before mlflow, which reads the settings that track makes
+from bnexp.tracking_store import without_password  # before mlflow, which reads the settings that it makes
 
 import mlflow  # isort: skip
 from mlflow.exceptions import MlflowException  # isort: skip
