@@ -1,0 +1,188 @@
+"""bnexp and its peers on the same network: agreement first, then the clock."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .agreement import check_losses, check_moments, check_outputs
+from .contenders import PASSES, Entry, entries
+from .exact import exact
+from .problem import Problem
+from .timing import interleaved
+from .worker import Worker
+
+OWN = "bnexp"
+
+# steps and examples that bnexp does in a repetition; a peer does its share of them
+SIZES = {
+    ("training", "mlp"): 2000,
+    ("training", "cnn"): 1000,
+    ("evaluation", "mlp"): 10_000,
+    ("evaluation", "cnn"): 10_000,
+    ("final pass", "mlp"): 60_000,
+    ("final pass", "cnn"): 10_000,
+}
+
+# examples whose moments are checked against float64: whole batches of 60 and of 64
+CHECKED = 1920
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one contender took for one work.
+
+    Attributes:
+        family: its library, or how it is set up.
+        amount: steps or examples in a repetition.
+        seconds: of each repetition.
+        first: seconds of the first, untimed call, with compilation.
+        distance: of its losses or outputs from bnexp's.
+    """
+
+    family: str
+    amount: int
+    seconds: list[float]
+    first: float
+    distance: float
+
+    @property
+    def rates(self) -> list[float]:
+        return [self.amount / seconds for seconds in self.seconds]
+
+    @property
+    def rate(self) -> float:
+        return median(self.rates)
+
+
+class Peers:
+    """The workers of a benchmark, started as they are needed, one for each library."""
+
+    def __init__(self, *, repetitions: int, scale: float, say: Callable[[str], None]) -> None:
+        self._workers: dict[str, Worker] = {}
+        self._repetitions, self._scale, self._say = repetitions, scale, say
+
+    def close(self) -> None:
+        for worker in self._workers.values():
+            worker.close()
+
+    def steps(self, network: str) -> int:
+        """Returns the steps that bnexp trains in a repetition."""
+        return self._amount("training", network)
+
+    def prepare(self, problem: Problem) -> Problem:
+        """Makes bnexp's model and returns the problem with its weights."""
+        (own, *_) = entries(problem.network, "training")
+        worker = self._worker(own)
+        worker.make(own, problem)
+        _, state = worker.call(own, problem, "state")
+        return problem.starting_from(state)
+
+    def training(self, problem: Problem) -> dict[str, Timing]:
+        """Times training; bnexp's with recording every step and with its snapshots, and its steps alone."""
+        amount = self._amount("training", problem.network)
+        expected: np.ndarray = np.empty(0)
+        firsts: dict[str, tuple[Entry, int, float, float]] = {}
+        tasks: dict[str, Callable[[], float]] = {}
+        steps_alone: list[float] = []
+        for entry in entries(problem.network, "training"):
+            own = self._make(entry, problem)
+            count = _share(amount, entry, at_least=60)
+            own("load", problem.state)
+            first, losses = own("train", count)
+            expected = losses if entry.name == OWN else expected
+            block = self._worker(entry).get(entry, problem, "block")
+            distance = check_losses(entry.name, losses, expected, block=block, kinks=problem.network == "cnn")
+            firsts[entry.name] = entry, count, first, distance
+            self._say(f"  {entry.name}: losses agree to {distance:.1e}; first call {first:.2f} s for {count} steps")
+
+            def task(own: Callable[..., Any] = own, entry: Entry = entry, count: int = count) -> float:
+                own("load", problem.state)
+                seconds, _ = own("train", count)
+                if entry.name == OWN:
+                    steps_alone.append(self._worker(entry).get(entry, problem, "seconds_of_steps"))
+                return float(seconds)
+
+            tasks[entry.name] = task
+        measured = interleaved(tasks, self._repetitions)
+        timings = _timings(firsts, measured)
+        own_timing = timings[OWN]
+        timings["bnexp, steps alone"] = Timing(
+            "bnexp, steps alone", own_timing.amount, steps_alone, own_timing.first, 0.0
+        )
+        return timings
+
+    def evaluation(self, problem: Problem) -> dict[str, Timing]:
+        """Times inference with batch_size=1; everybody has the weights that bnexp ended its training with."""
+        (bnexp, *_) = entries(problem.network, "evaluation")
+        _, trained = self._worker(bnexp).call(bnexp, problem, "state")
+        amount = self._amount("evaluation", problem.network)
+        expected: np.ndarray = np.empty(0)
+        firsts: dict[str, tuple[Entry, int, float, float]] = {}
+        tasks: dict[str, Callable[[], float]] = {}
+        for entry in entries(problem.network, "evaluation"):
+            own = self._make(entry, problem)
+            own("load", trained)
+            count = _share(amount, entry, at_least=100)
+            first, outputs = own("predict", count)
+            expected = outputs if entry.name == OWN else expected
+            distance = check_outputs(entry.name, outputs, expected)
+            firsts[entry.name] = entry, count, first, distance
+            self._say(f"  {entry.name}: outputs agree to {distance:.1e}; first call {first:.2f} s for {count} examples")
+            method = "evaluate" if entry.name == OWN else "predict"
+            tasks[entry.name] = partial(_seconds, own, method, count)
+        return _timings(firsts, interleaved(tasks, self._repetitions))
+
+    def final_pass(self, problem: Problem) -> dict[str, Timing]:
+        """Times the final passes of bnexp, torch.optim.swa_utils.update_bn and fvcore's update_bn_stats."""
+        amount = self._amount("final pass", problem.network)
+        (bnexp, *_) = entries(problem.network, "training")
+        _, trained = self._worker(bnexp).call(bnexp, problem, "state")
+        firsts: dict[str, tuple[Entry, int, float, float]] = {}
+        tasks: dict[str, Callable[[], float]] = {}
+        for kind, title in PASSES.items():
+            for entry in entries(problem.network, kind):
+                own = self._make(entry, problem)
+                own("load", trained)
+                family = f"{OWN} {kind}" if entry.name == OWN else title
+                name = family if entry.name == OWN else f"{title}, {entry.name}"
+                _, found = own("final_pass", kind, min(amount, CHECKED))
+                distance = check_moments(name, found, exact(problem, trained, kind, min(amount, CHECKED)))
+                first, _ = own("final_pass", kind, amount)
+                firsts[name] = replace(entry, family=family), amount, first, distance
+                tasks[name] = partial(_seconds, own, "final_pass", kind, amount)
+                self._say(f"  {name}: within {distance:.1e} of float64")
+        return _timings(firsts, interleaved(tasks, self._repetitions))
+
+    def _amount(self, work: str, network: str) -> int:
+        return max(1, round(SIZES[work, network] * self._scale))
+
+    def _worker(self, entry: Entry) -> Worker:
+        if entry.module not in self._workers:
+            self._workers[entry.module] = Worker()
+        return self._workers[entry.module]
+
+    def _make(self, entry: Entry, problem: Problem) -> Callable[..., tuple[float, Any]]:
+        worker = self._worker(entry)
+        worker.make(entry, problem)
+        return partial(worker.call, entry, problem)
+
+
+def _seconds(own: Callable[..., tuple[float, Any]], method: str, *arguments: Any) -> float:
+    return own(method, *arguments)[0]
+
+
+def _share(amount: int, entry: Entry, *, at_least: int) -> int:
+    count = max(round(amount * entry.share), min(at_least, amount))
+    block = int(entry.settings.get("block", 1))
+    return max(count // block * block, block)
+
+
+def _timings(firsts: Mapping[str, Any], measured: Mapping[str, list[float]]) -> dict[str, Timing]:
+    return {
+        name: Timing(entry.family, count, measured[name], first, distance)
+        for name, (entry, count, first, distance) in firsts.items()
+    }

@@ -1,0 +1,44 @@
+"""Repetitions taken in turn, their medians, and ratios with their spread."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+def interleaved(tasks: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, list[float]]:
+    """Runs every task once, then every task again, so that a slow minute of the machine is everybody's.
+
+    Args:
+        tasks: by name; each returns what it measured.
+        repetitions: rounds; each starts one further down the list, so that nobody always comes after the same one.
+    """
+    names = list(tasks)
+    measured: dict[str, list[float]] = {name: [] for name in names}
+    for repetition in range(repetitions):
+        shift = repetition % len(names)
+        for name in names[shift:] + names[:shift]:
+            measured[name].append(tasks[name]())
+    return measured
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as much, with the smallest and largest of the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
+    """Returns the ratio of the medians, and the spread of the ratios of each round."""
+    rounds = [n / d for n, d in zip(numerator, denominator, strict=True)]
+    return Ratio(median(numerator) / median(denominator), min(rounds), max(rounds))
+
+
+def spread(values: Sequence[float]) -> Ratio:
+    """Returns the median of values with the smallest and largest."""
+    return Ratio(median(values), min(values), max(values))
