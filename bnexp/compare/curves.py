@@ -86,7 +86,7 @@ def read_curves(
         try:
             with store.trajectories(run) as arrays:
                 curves[run.run_id] = (
-                    _thinned(arrays, run.params.get("seed", ""), chosen, points, percentiles)
+                    thinned(arrays, run.params.get("seed", ""), chosen, points=points, percentiles=percentiles)
                     if "steps" in arrays
                     else _without(_reason(run))
                 )
@@ -104,13 +104,23 @@ def _reason(run: StoredRun) -> str:
     return "restored, so that nothing was trained" if restored else "its trajectories.npz is missing"
 
 
-def _thinned(
+def thinned(
     arrays: Mapping[str, np.ndarray],
     seed: str,
     chosen: dict[tuple[str, int, str], list[int]],
-    points: int,
-    percentiles: Sequence[int],
+    *,
+    points: int = MOST_POINTS,
+    percentiles: Sequence[int] = PERCENTILES,
 ) -> RunCurves:
+    """Returns what a picture can show of the arrays of a trajectories.npz.
+
+    Args:
+        arrays: by name, as `Trajectories.save` writes them.
+        seed: of the run.
+        chosen: by layer, number of channels and seed, the channels shown; filled where they are chosen here.
+        points: the most points of a line.
+        percentiles: of the population's mean, a channel each.
+    """
     steps, snapshots = arrays["steps"], arrays["snapshot_steps"]
     kept = kept_points(steps, snapshots, points)
     layers = {}

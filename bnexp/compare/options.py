@@ -10,14 +10,14 @@ from bnexp.errors import UserError
 
 HELP = """python -m bnexp.compare [key=value ...]
 
-Puts finished runs side by side: a table here, and a report with plots for a browser.
+Puts finished runs side by side: a table here, a report with plots for a browser.
 
-  (nothing)                      the jobs of the latest sweep; without one, all runs
+  (nothing)                      the jobs of the latest sweep, or else all runs
   runs=[ID,ID,...]               these runs; a sweep's id stands for its jobs
   filter='params.decay = "0.9"'  runs that meet an MLflow filter
-  by=[variant,decay]             compare by these params, in this order; runs that
-                                 differ in another one are kept apart all the same
-  sort=accuracy                  sort rows by a column, sort=-accuracy the other way
+  by=[variant,decay]             compare by these params first; runs that differ
+                                 in another one are kept apart all the same
+  sort=accuracy                  sort rows by a column; sort=-accuracy: falling
   html=FILE                      where the report goes; runs/comparison.html,
                                  null writes none
   csv=FILE                       the table as CSV as well

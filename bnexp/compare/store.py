@@ -1,7 +1,7 @@
 """Finished runs, read back from the tracking store."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -158,17 +158,15 @@ class Store:
         Raises:
             ValueError: the file is damaged, or cannot be fetched.
         """
-        with TemporaryDirectory(prefix="bnexp-") as folder:
+        with TemporaryDirectory(prefix="bnexp-") as folder, ExitStack() as opened:
             try:
                 path = self._fetch(run, "trajectories.npz", Path(folder))
-                archive = np.load(path, allow_pickle=False) if path else None
+                # opened here, since NumPy does not close a file that it finds damaged
+                file = opened.enter_context(path.open("rb")) if path else None
+                archive = opened.enter_context(np.load(file, allow_pickle=False)) if file else {}
             except Exception as error:  # each artifact store has errors of its own, and so has each kind of damage
                 raise ValueError(f"trajectories.npz cannot be read ({first_line(error)})") from error
-            if archive is None:
-                yield {}
-                return
-            with archive:
-                yield archive
+            yield archive
 
     def _fetch(self, run: StoredRun, name: str, folder: Path) -> Path | None:
         parsed = urlparse(run.artifact_uri)

@@ -63,8 +63,8 @@ class Comparison:
     def title(self) -> str:
         """Returns what is compared, in one line."""
         count = sum(map(len, self.rows))
-        if count == 1:
-            return "1 run"
+        if count < 2:
+            return "1 run" if count else "no finished run"
         return f"{count} runs that differ in {', '.join(self.keys) or 'nothing but the seed'}"
 
     def label(self, row: int) -> str:

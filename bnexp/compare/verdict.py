@@ -19,6 +19,8 @@ COLOURS = {
     "unordered_average": "#b07d4f",
     "double_update": "#ff7a66",
     "wrong_recurrence": "#a8471f",
+    "wrong_normalisation": "#7a3b69",
+    "diverged": "#6b4f4f",
 }
 
 # of a verdict that is younger than this file
