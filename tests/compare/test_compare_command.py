@@ -5,11 +5,13 @@ import sys
 import pandas as pd
 import pytest
 from fakes import FakeStore, trajectories
+from omegaconf import OmegaConf
 
 from bnexp.compare.__main__ import main
 from bnexp.compare.report import write_pictures
 from bnexp.compare.store import Store
 from bnexp.compare.table import compare
+from bnexp.sweep import Sweep
 
 
 @pytest.fixture
@@ -120,3 +122,39 @@ def test_what_cannot_be_drawn_is_told_and_costs_nothing_else(fakes, tmp_path, mo
     assert [path.name for path in tmp_path.glob("comparison*")] == ["comparison.html"]
     monkeypatch.setattr("bnexp.compare.report.html", fail)
     assert len(write_pictures(here, comparison, tmp_path)) == 2
+
+
+def finished_sweep(fakes):
+    """Ends a sweep of two jobs that nobody ran, and returns its parent run and what it holds."""
+    config = {
+        "hydra": {"overrides": {"task": ["variant=ema,keras"]}, "sweep": {"dir": "runs/hydra"}},
+        "tracking": {"uri": fakes.uri, "experiment": "bnexp"},
+    }
+    sweep = Sweep(OmegaConf.create(config))
+    for variant in ("ema", "keras"):
+        fakes.add(parent=sweep.run_id, variant=variant, arrays=trajectories())
+    assert sweep.finish() == []
+    return fakes.client.get_run(sweep.run_id), {path.name for path in fakes.artifacts(sweep.run_id).iterdir()}
+
+
+def test_a_sweeps_parent_run_keeps_table_report_and_plots(fakes):
+    parent, files = finished_sweep(fakes)
+    assert parent.info.status == "FINISHED"
+    assert files == {"comparison.json", "comparison.csv", "comparison.html", "trajectories.png"}
+    assert "bnexp.undrawn" not in parent.data.tags
+
+
+def test_a_sweep_that_cannot_be_drawn_keeps_its_table_and_status_and_says_so(fakes, monkeypatch, capsys):
+    def fail(*arguments, **words):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("bnexp.compare.report.read_curves", fail)
+    parent, files = finished_sweep(fakes)
+    assert parent.info.status == "FINISHED"
+    assert files == {"comparison.json", "comparison.csv"}
+    words = (
+        "comparison.html could not be made (RuntimeError: no ink). "
+        "trajectories.png could not be made (RuntimeError: no ink)."
+    )
+    assert parent.data.tags["bnexp.undrawn"] == words
+    assert capsys.readouterr().err == f"bnexp: the sweep's table is stored, but {words}\n"
