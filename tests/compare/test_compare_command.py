@@ -129,8 +129,9 @@ def finished_sweep(fakes):
     config = {
         "hydra": {"overrides": {"task": ["variant=ema,keras"]}, "sweep": {"dir": "runs/hydra"}},
         "tracking": {"uri": fakes.uri, "experiment": "bnexp"},
+        "resume": False,
     }
-    sweep = Sweep(OmegaConf.create(config))
+    sweep = Sweep.start(OmegaConf.create(config))
     for variant in ("ema", "keras"):
         fakes.add(parent=sweep.run_id, variant=variant, arrays=trajectories())
     assert sweep.finish() == []
