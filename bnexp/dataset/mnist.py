@@ -6,7 +6,9 @@ References:
   [1] LeCun, Bottou, Bengio and Haffner. Gradient-Based Learning Applied to Document Recognition. Proc. IEEE, 1998.
 """
 
-from bnexp.dataset import Dataset
+import numpy as np
+
+from bnexp.dataset import Dataset, make_dataset
 from bnexp.dataset.archive import read_dataset
 from bnexp.dataset.download import keras_dataset
 
@@ -14,15 +16,24 @@ from bnexp.dataset.download import keras_dataset
 NUM_CLASSES = 10
 
 
-def load(path: str | None = None) -> Dataset:
+def load(path: str | None = None, binary: bool = False) -> Dataset:
     """Returns MNIST, x [60000, 28, 28, 1] and [10000, 28, 28, 1].
 
     Args:
         path: an .npz file with `x_train y_train x_test y_test` to read instead; None has Keras download it, once.
+        binary: whether pixels are 0 or 1 (brighter than half), as in the paper, and not grey.
 
     Raises:
         UserError: no download, or a file that cannot be used.
     """
     if path is not None:
-        return read_dataset(path, num_classes=NUM_CLASSES)
-    return keras_dataset("mnist", num_classes=NUM_CLASSES)
+        grey = read_dataset(path, num_classes=NUM_CLASSES)
+    else:
+        grey = keras_dataset("mnist", num_classes=NUM_CLASSES)
+    if not binary:
+        return grey
+    black_and_white = {part: (getattr(grey, part) > 0.5).astype(np.float32) for part in ("x_train", "x_test")}
+    return make_dataset(
+        black_and_white["x_train"], grey.y_train, black_and_white["x_test"], grey.y_test,
+        source="dataset=mnist", num_classes=NUM_CLASSES,
+    )  # fmt: skip

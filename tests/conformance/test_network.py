@@ -131,6 +131,43 @@ def test_the_mlp_flattens_images():
     assert met[0][1].rank == 2
 
 
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [("sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("tanh", np.tanh), ("relu", lambda x: np.maximum(x, 0))],
+)
+def test_the_mlp_takes_other_activations(activation, function):
+    x = np.random.default_rng(3).normal(size=[7, 4]).astype(np.float32)
+    with tf.Graph().as_default(), v1.Session() as session:
+        inputs = v1.placeholder(tf.float32, [None, 4])
+        build = instantiate(OmegaConf.load(CONF_DIR / "network" / "mlp.yaml"), widths=[5], activation=activation)
+        logits = build(inputs, batch_norm=lambda hidden, _: hidden, num_classes=3, seed=1)
+        session.run(v1.global_variables_initializer())
+        first, last, bias = session.run(v1.trainable_variables())
+        found = session.run(logits, {inputs: x})
+    np.testing.assert_allclose(found, function(np.float64(x) @ first) @ last + bias, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("network.activation=gelu", r"^network.activation must be one of sigmoid, tanh, relu, got gelu.$"),
+        ("network.stddev=0", r"^network.stddev must be more than 0, got 0. Leave it out for the activation's own.$"),
+    ],
+)
+def test_an_mlp_that_cannot_be_is_refused(override, message):
+    with pytest.raises(UserError, match=message):
+        small_model(images(), override)
+
+
+def test_the_mlp_s_weights_have_the_spread_that_was_asked_for():
+    model = small_model(images(side=8), "network.widths=[100,90]", "network.stddev=0.05")
+    for kernel, fan_in in (("dense1/kernel", 128), ("dense2/kernel", 100)):
+        values = model.state()[kernel]
+        assert values.shape[0] == fan_in
+        # a spread estimated from 9000 draws is off by 1 / sqrt(2 * 9000), four of which are 3 %
+        assert values.std() == pytest.approx(0.05, rel=0.03)
+
+
 @pytest.mark.parametrize("gain", [1.0, 2.0])
 def test_initial_weights_have_the_variance_of_their_fan_in(gain):
     with tf.Graph().as_default(), v1.Session() as session:
