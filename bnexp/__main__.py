@@ -38,7 +38,7 @@ def job(config: DictConfig) -> float:
         if gc.get_freeze_count():
             gc.collect()  # the networks of a sweep's jobs hold on to themselves, and to their data, in cycles
         else:
-            # what was imported stays: to look for garbage among its half a million objects takes a tenth of a run's time
+            # what was imported stays: to look for garbage among half a million objects takes a tenth of a run's time
             gc.freeze()
         result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
     except Exception as error:

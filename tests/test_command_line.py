@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "batch_size 1, dense": (
         [*QUICK, "batch_size=1"],
-        "batch_size=1: a dense layer's batch of one example has variance 0",
+        "batch_size=1: one example gives bn1 one value a channel",
     ),
     "no path": (["dataset=npz"], "dataset.path must be given, and has no default."),
     "no file": (["dataset=npz", "dataset.path=none.npz"], "dataset.path=none.npz: no such file"),
