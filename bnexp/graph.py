@@ -140,7 +140,9 @@ def build_graph(
     def mode(training: bool) -> tuple[tuple[tf.Tensor, bool], ...]:
         return ((flag, training),) if "tensor" in flags else ()
 
-    step = {"loss": tf.identity(loss), "accuracy": _accuracy(in_training.outputs, labels)}
+    with tf.control_dependencies([train_op]):  # or nothing would, where no layer has statistics to wait for
+        step = {"loss": tf.identity(loss)}
+    step["accuracy"] = _accuracy(in_training.outputs, labels)
     for name, hidden in in_training.layer_inputs.items():
         # the variant's own moments, written the same way: XLA and Grappler compute them once
         step[f"{name}/batch_mean"], step[f"{name}/batch_variance"] = tf.nn.moments(hidden, _batch_axes(hidden))

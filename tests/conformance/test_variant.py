@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from contract import CHANNELS, DECAY, EPSILON
+from small import ONE_LAYER, images, rows, small_model
 
 from bnexp.layer import layer_maker, variant_factory, variant_names
 from bnexp.probe import LAYER, trace_layer
@@ -39,6 +40,18 @@ def batches(rank: int) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_traits_are_true(name, rank, engine):
     contract.hold(factory(name), rank=rank, engine=engine)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_moves_the_weights_with_any_variant(name):
+    """Also with one whose statistics nobody waits for, since it has none."""
+    dataset = images()
+    model = small_model(dataset, f"variant={name}", "engine=session", "optimizer=sgd", ONE_LAYER["mlp"])
+    before = model.state()
+    model.train(dataset.x_train, dataset.y_train, rows(dataset, 2), calls=None)
+    after = model.state()
+    for kernel in ("dense1/kernel", "logits/kernel"):
+        assert (after[kernel] != before[kernel]).any(), kernel
 
 
 # control_deps_leaky disclaims more than it must: it reads after its leak, see tests/variant/test_control_deps_leaky.py
