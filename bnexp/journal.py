@@ -181,11 +181,13 @@ class Journal:
 
     def close(self) -> None:
         """Lets go of the journal: removed if nothing will need it any more."""
-        with _told(self.folder):
-            self._file.close()
-        if self.facts.delivered and (self.facts.status == "FINISHED" or not self.savepoint.is_dir()):
-            self.remove()
-        self._lock.release()
+        try:
+            with _told(self.folder):
+                self._file.close()
+        finally:
+            if self.facts.delivered and (self.facts.status == "FINISHED" or not self.savepoint.is_dir()):
+                self.remove()
+            self._lock.release()
 
     def remove(self) -> None:
         """Removes the folder; without its run.json it is none of `journals`."""

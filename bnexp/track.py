@@ -369,9 +369,11 @@ class Tracker:
                 store = TrackingStore(*self._place)
                 store.deliver(journal)
                 self.store = store
-        if self.store is not None:
-            journal.update(delivered=True)
-        journal.close()
+        try:
+            if self.store is not None:
+                journal.update(delivered=True)
+        finally:
+            journal.close()
 
     def _send(self, send: Callable[[TrackingStore], None]) -> None:
         """Tells the store something; where it fails, the run goes on without it."""

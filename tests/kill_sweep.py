@@ -25,7 +25,7 @@ from mlflow import MlflowClient
 JOBS = ("variant=update_ops,zero_debias", "seed=0,1", "steps=20000")
 
 # of the time that the whole sweep takes in peace
-LATEST_KILL = 0.8
+LATEST_KILL = 0.5
 
 
 @dataclass

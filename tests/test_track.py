@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from small import ONE_LAYER, artifacts, client, run_here, store
 
-from bnexp import track, tracking_store
+from bnexp import journal, track, tracking_store
 from bnexp.errors import UserError
 from bnexp.interrupt import Interrupted
 from bnexp.journal import journals
@@ -240,6 +240,28 @@ def test_a_store_that_stays_gets_nothing_twice(folder):
     assert_complete(folder)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_ends_the_run_and_touches_no_other(folder, monkeypatch):
+    with tracker_in(folder) as tracker:
+        measure(tracker)
+
+    trackers = []
+
+    def use():
+        with tracker_in(folder) as tracker:
+            trackers.append(tracker)
+            tracker.start("full", params={}, tags={})
+            monkeypatch.setattr(journal, "write_whole", lambda path, content: Path("/dev/full").write_bytes(content))
+            tracker.tag({"t": "y"})
+
+    with pytest.raises(UserError, match="No space left on device"):
+        use()
+    full, earlier = client(folder).search_runs([trackers[0].store.experiment_id])
+    assert (full.info.run_name, full.info.status) == ("full", "FAILED")
+    assert full.data.tags["bnexp.error"].startswith(f"{folder}/runs/local/{full.data.tags['bnexp.key']}: cannot be")
+    assert (earlier.info.status, earlier.data.metrics) == ("FINISHED", {"m": 1.5})
+
+
 def test_a_job_of_a_sweep_starts_without_its_store(folder, monkeypatch, capsys):
     def fails(*_):
         raise StoreError("tracking.uri=x: no tracking store answers there")
@@ -281,41 +303,54 @@ def test_where_to_look(folder):
     assert tracker.where().startswith(f"python -m mlflow ui --backend-store-uri {store(folder)}\n")
 
 
-@pytest.fixture
-def server(folder):
-    """The address of a real `mlflow server` that keeps its artifacts itself."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    uri = f"http://127.0.0.1:{port}"
-    (folder / "server").mkdir()
-    line = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    line += ["--backend-store-uri", f"sqlite:///{folder}/server/m.db", "--artifacts-destination", f"{folder}/server/a"]
-    with (folder / "server" / "log").open("wb") as log:
-        process = subprocess.Popen(line, stdout=log, stderr=log, cwd=folder / "server", start_new_session=True)
-    try:
-        for _ in range(120):
+class Server:
+    """A real `mlflow server` that keeps its artifacts itself; what it has outlives it."""
+
+    def __init__(self, folder):
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self._port = free.getsockname()[1]
+        self.uri, self.folder = f"http://127.0.0.1:{self._port}", folder
+        folder.mkdir()
+
+    def start(self):
+        line = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
+        line += ["--backend-store-uri", f"sqlite:///{self.folder}/m.db", "--workers", "1"]
+        line += ["--artifacts-destination", f"{self.folder}/a"]
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(line, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+        for _ in range(240):
             try:
-                urlopen(f"{uri}/health", timeout=1).close()
+                urlopen(f"{self.uri}/health", timeout=1).close()
                 break
             except (URLError, OSError):
-                assert process.poll() is None, (folder / "server" / "log").read_text()
+                assert self._process.poll() is None, (self.folder / "log").read_text()
                 time.sleep(0.5)
-        yield uri
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+
+    def stop(self, number=signal.SIGTERM):
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+            self._process.wait(30)
+
+
+@pytest.fixture
+def server(folder):
+    server = Server(folder / "server")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.mark.slow
 def test_a_real_server_over_http(folder, server, command):
     """A run, and its restoring; every file goes through the server, none beside it."""
-    small = (f"tracking.uri={server}", "dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
+    uri = server.uri
+    small = (f"tracking.uri={uri}", "dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
     done = command(*small)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    far = MlflowClient(tracking_uri=server)
+    far = MlflowClient(tracking_uri=uri)
     (run,) = far.search_runs([far.get_experiment_by_name("bnexp").experiment_id])
-    assert f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" in done.stdout
+    assert f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" in done.stdout
     assert run.info.status == "FINISHED"
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     assert {"test/accuracy", "train/loss"} <= set(run.data.metrics)
@@ -324,8 +359,56 @@ def test_a_real_server_over_http(folder, server, command):
     assert not (folder / "runs" / "artifacts").exists()
     assert list(Path(folder, "server", "a").rglob("variables.npz"))
 
-    restored = run_here(folder, f"restore={run.info.run_id}", "final_pass=layerwise", uri=server)
+    restored = run_here(folder, f"restore={run.info.run_id}", "final_pass=layerwise", uri=uri)
     assert restored.metrics["test/accuracy_before_final_pass"] == run.data.metrics["test/accuracy"]
     second = far.get_run(restored.run_id)
     assert second.data.tags["bnexp.restored_from"] == run.info.run_id
     assert far.list_artifacts(restored.run_id, "checkpoint")
+
+    # and what the server kept of a run that it did not see the end of
+    killed_in_the_middle(folder, server, far, run)
+
+
+def killed_in_the_middle(folder, server, far, like):
+    """Kills the server while a run trains, for good; the run finishes, and a new server gets all of it, once."""
+    program = (
+        "import os, signal, sys\n"
+        "from bnexp import record\n"
+        "from bnexp.__main__ import main\n"
+        "log = record.log_snapshot\n"
+        "def then_kill(tracker, model, snapshot, *, steps):\n"
+        "    log(tracker, model, snapshot, steps=steps)\n"
+        "    tracker.flush()\n"
+        f"    if snapshot.step == 5: os.killpg({server._process.pid}, signal.SIGKILL)\n"
+        "record.log_snapshot = then_kill\n"
+        "main()\n"
+    )
+    small = (f"tracking.uri={server.uri}", "dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *small], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("bnexp: ")]
+    assert "the store went away" in said
+    assert done.stdout.splitlines()[-1] == "python -m bnexp.sync"
+    server.stop()
+    server.start()
+    for _ in range(2):
+        synced = subprocess.run(
+            [sys.executable, "-m", "bnexp.sync"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert (synced.returncode, synced.stderr) == (0, "")
+        run, *_ = far.search_runs([like.info.experiment_id], order_by=["attributes.start_time DESC"])
+        assert run.info.run_id != like.info.run_id
+        assert (run.info.status, run.data.params) == ("FINISHED", like.data.params)
+        assert run.data.tags["bnexp.verdict"] == like.data.tags["bnexp.verdict"]
+        assert run.data.metrics.keys() == like.data.metrics.keys()
+        for key in like.data.metrics:
+            if not key.endswith("seconds"):
+                points = [
+                    [(metric.step, metric.value) for metric in far.get_metric_history(one.info.run_id, key)]
+                    for one in (run, like)
+                ]
+                assert points[0] == points[1], key
+        names = [{file.path for file in far.list_artifacts(one.info.run_id)} for one in (run, like)]
+        assert names[0] == names[1]
