@@ -8,15 +8,55 @@ import tensorflow as tf
 _WRITES = ("Assign", "ResourceApply", "ResourceScatter")
 
 
-def ancestors(tensors: Iterable[tf.Tensor], ops: Iterable[tf.Operation] = ()) -> set[tf.Operation]:
-    """Returns every op that runs when `tensors` are fetched or `ops` run, along data and control edges."""
+def ancestors(
+    tensors: Iterable[tf.Tensor], ops: Iterable[tf.Operation] = (), *, fed: Iterable[tf.Tensor] = (), stop: str = ""
+) -> set[tf.Operation]:
+    """Returns every op that runs when `tensors` are fetched or `ops` run, along data and control edges.
+
+    Args:
+        tensors: what is fetched.
+        ops: what is run.
+        fed: tensors whose values are given, so that nothing has to run for them.
+        stop: a type of op that is found, but whose own inputs are not followed.
+    """
+    given = {tensor.ref() for tensor in fed}
     found: set[tf.Operation] = set()
     waiting = [*(tensor.op for tensor in tensors), *ops]
     while waiting:
         op = waiting.pop()
         if op not in found:
             found.add(op)
-            waiting += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
+            if op.type != stop:
+                waiting += [tensor.op for tensor in op.inputs if tensor.ref() not in given] + list(op.control_inputs)
+    return found
+
+
+def same_expression(one: tf.Tensor, other: tf.Tensor) -> bool:
+    """Tells whether two tensors of a graph are the same function of the same tensors."""
+    if one is other:
+        return True
+    left, right = one.op, other.op
+    return (
+        one.graph is other.graph
+        and one.value_index == other.value_index
+        and (left is right or not left.op_def.is_stateful)
+        and left.type == right.type
+        and len(left.inputs) == len(right.inputs)
+        and {k: v for k, v in left.node_def.attr.items() if k != "_class"}
+        == {k: v for k, v in right.node_def.attr.items() if k != "_class"}
+        and all(same_expression(a, b) for a, b in zip(left.inputs, right.inputs, strict=True))
+    )
+
+
+def handles(graph: tf.Graph, variables: Iterable[tf.Variable]) -> dict[tf.Operation, tf.Variable]:
+    """Returns the variables that a graph reads or writes, each by the op in it that stands for the variable."""
+    # in a wrapped function a variable's handle is outside, and what its ops take is a placeholder
+    inside = {id(outer): inner for outer, inner in getattr(graph, "captures", ())}
+    found = {}
+    for variable in variables:
+        handle = inside.get(id(variable.handle), variable.handle)
+        if getattr(handle, "graph", None) is graph:
+            found[handle.op] = variable
     return found
 
 

@@ -7,17 +7,20 @@ Every statistic is read *inside* the graph under a control dependency on what th
 function has no control outputs), so a pruning's outputs show the state after the call.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import tensorflow as tf
 
 from bnexp.ancestry import ancestors
+from bnexp.averaging import Averaging, find_averaging
 from bnexp.network import Network
-from bnexp.variant import AveragingBatchNorm, BatchNorm
+from bnexp.variant import AveragingBatchNorm, BatchNorm, batch_moments
 
 v1 = tf.compat.v1
+
+Constant = bool | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,12 @@ class Pruning:
     Attributes:
         feeds: the placeholders a call feeds, in order, each with the batch on axis 0.
         outputs: what a call returns, by name.
-        constants: the placeholder of the training flag and the value it gets in every call; empty with Python flags.
+        constants: what gets the same value in every call: the placeholder of the training flag, if there is one.
     """
 
     feeds: tuple[tf.Tensor, ...]
     outputs: Mapping[str, tf.Tensor]
-    constants: tuple[tuple[tf.Tensor, bool], ...] = ()
+    constants: tuple[tuple[tf.Tensor, Constant], ...] = ()
 
     def only(self, names: Iterable[str]) -> "Pruning":
         """Returns the same pruning with fewer outputs, and so with fewer ancestors."""
@@ -61,6 +64,10 @@ class Graph:
         inference_moments: the same in inference mode.
         batch_mode_units: outputs, a layer, `<layer>/unit` [batch, ...] in training mode: the first channel of its
             output, which is what the first unit's non-linearity is given.
+        average: of a training step the updates alone, fed with its `batch_mean` and `batch_variance` [channels] of each
+            layer; outputs `<layer>/moving_mean` and `<layer>/moving_variance` after them. None where they do not stand
+            apart. It needs the shapes of `averaging` as constants besides.
+        averaging: what is known of them.
     """
 
     layers: Mapping[str, BatchNorm]
@@ -73,6 +80,8 @@ class Graph:
     batch_mode_moments: Pruning
     inference_moments: Pruning
     batch_mode_units: Pruning
+    average: Pruning | None
+    averaging: Averaging | None
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,15 @@ def build_graph(
     step["accuracy"] = _accuracy(in_training.outputs, labels)
     for name, hidden in in_training.layer_inputs.items():
         # the variant's own moments, written the same way: XLA and Grappler compute them once
-        step[f"{name}/batch_mean"], step[f"{name}/batch_variance"] = tf.nn.moments(hidden, _batch_axes(hidden))
+        step[f"{name}/batch_mean"], step[f"{name}/batch_variance"] = batch_moments(hidden)
+    averaging = find_averaging(
+        train_op,
+        layers,
+        step,
+        weights=[*v1.trainable_variables(), *optimizer.variables()],
+        variables=v1.global_variables(),
+        constants=[flag],
+    )
     step["outputs"] = tf.identity(in_training.outputs)
     return Graph(
         layers=layers,
@@ -170,6 +187,12 @@ def build_graph(
             {f"{name}/unit": tf.identity(out[..., 0]) for name, out in in_training.layer_outputs.items()},
             mode(training=True),
         ),
+        average=(
+            Pruning(tuple(averaging.moments.values()), _read_after(averaging.updates, layers), mode(training=True))
+            if averaging
+            else None
+        ),
+        averaging=averaging,
     )
 
 
@@ -194,7 +217,11 @@ def _moving_after(op: Any, layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tens
     # a tf.cond lets its output go without waiting for what only the branch not taken would have used: whatever moves
     # a statistic on the side must be waited for by name, or a twin's leak is at times read too soon
     stateful = [ancestor for ancestor in ancestors([], ops=[_op_of(op)]) if ancestor.op_def.is_stateful]
-    with tf.control_dependencies([op, *stateful]):
+    return _read_after([op, *stateful], layers)
+
+
+def _read_after(ops: Sequence[Any], layers: Mapping[str, BatchNorm]) -> dict[str, tf.Tensor]:
+    with tf.control_dependencies(ops):
         return {
             f"{name}/{statistic}": tf.reshape(getattr(layer, statistic).read_value(), [-1])
             for name, layer in layers.items()

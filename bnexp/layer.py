@@ -9,7 +9,7 @@ import tensorflow as tf
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from bnexp.ancestry import ancestors
+from bnexp.ancestry import ancestors, handles
 from bnexp.config import CONF_DIR
 from bnexp.errors import UserError
 from bnexp.variant import BatchNorm, Traits
@@ -167,10 +167,7 @@ class _StrangersLayer:
 def _read_for(outputs: tf.Tensor, variables: Iterable[tf.Variable]) -> list[tf.Variable]:
     """Returns those of `variables` that `outputs` depend on."""
     running = ancestors([outputs])
-    # in a wrapped function a variable's handle is outside, and what its ops take is a placeholder
-    inside = {id(outer): inner for outer, inner in getattr(outputs.graph, "captures", ())}
-    handles = {id(variable): inside.get(id(variable.handle), variable.handle) for variable in variables}
-    return [v for v in variables if getattr(handles[id(v)], "op", None) in running]
+    return [variable for op, variable in handles(outputs.graph, variables).items() if op in running]
 
 
 def _likeliest(words: Sequence[str], variables: Sequence[tf.Variable]) -> tf.Variable | None:

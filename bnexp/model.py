@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bnexp.engine import Engine, Program
-from bnexp.graph import Pruning, keeps_statistics
+from bnexp.graph import Constant, Pruning, keeps_statistics
 from bnexp.moments import BatchMoments, Moments
 
 # below this many calls a compilation costs more than it saves
@@ -40,7 +40,7 @@ class Model:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._programs: dict[tuple[tuple[str, ...], tuple[bool, ...], int | None], Program] = {}
+        self._programs: dict[tuple[tuple[str, ...], tuple[Constant, ...], int | None], Program] = {}
         self.layers = tuple(name for name, layer in engine.graph.layers.items() if keeps_statistics(layer))
         self.rank = next(iter(engine.graph.layer_ranks.values()))
         self.positions = {name: engine.graph.layer_positions[name] for name in self.layers}
@@ -58,6 +58,68 @@ class Model:
         pruning = pruning.only(name for name in pruning.outputs if name != "outputs")
         outputs = self._program(pruning, calls)([inputs, labels], rows)
         return Steps(outputs.pop("loss"), outputs.pop("accuracy"), outputs)
+
+    def average(
+        self, moments: Mapping[str, np.ndarray], *, batch_size: int, calls: int | None
+    ) -> dict[str, np.ndarray]:
+        """Moves the moving statistics as training steps with these moments would, by the variant's own updates.
+
+        Only where `averages_apart` says so.
+
+        Args:
+            moments: `<layer>/batch_mean` and `<layer>/batch_variance`, [steps, channels] float32, as `train` records.
+            batch_size: of those steps.
+            calls: as for `train`, whose bits come out only where both are compiled or neither is.
+
+        Returns:
+            `<layer>/moving_mean` and `<layer>/moving_variance` after each step, [steps, channels] float32.
+        """
+        graph = self._engine.graph
+        assert graph.average is not None
+        assert graph.averaging is not None
+        shapes = tuple(
+            (tensor, tuple(batch_size if size is None else size for size in shape))
+            for tensor, shape in graph.averaging.shapes
+        )
+        pruning = replace(graph.average, constants=(*graph.average.constants, *shapes))
+        arrays = [moments[name] for name in graph.averaging.moments]
+        steps = len(next(iter(moments.values())))
+        return self._program(pruning, calls)(arrays, np.arange(steps, dtype=np.int32))
+
+    def averages_apart(self, inputs: np.ndarray, labels: np.ndarray) -> bool:
+        """Tells whether `average` can move the statistics apart from training, because training never reads them.
+
+        The graph says whether the updates can be cut out of it. Whether anything else reads what they write is tried:
+        a step on the batch `inputs`, with other statistics, must give the same bits. Every variable is left as it was.
+        """
+        if self._engine.graph.average is None:
+            return False
+        outcomes = []
+        averages = self.averages()
+        rows = np.arange(len(inputs), dtype=np.int32)[None]
+        for poison in (None, 3.0, np.nan):
+            with self.untouched():
+                if poison is not None:
+                    self.assign({name: np.full_like(value, poison) for name, value in averages.items()})
+                step = self.train(inputs, labels, rows, calls=None)
+                recorded = {name: value for name, value in step.statistics.items() if "/batch_" in name}
+                outcomes.append(recorded | {"loss": step.losses} | self.weights())
+        return all(
+            np.array_equal(value, outcome[name], equal_nan=True)
+            for outcome in outcomes[1:]
+            for name, value in outcomes[0].items()
+        )
+
+    def averages(self) -> dict[str, np.ndarray]:
+        """Returns a copy of every variable that `average` may move: moving statistics and what goes with them."""
+        averaging = self._engine.graph.averaging
+        names = {self._engine.name_of(variable) for variable in averaging.variables} if averaging else set()
+        return {name: value for name, value in self.state().items() if name in names}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Returns a copy of every other variable: weights and optimizer slots."""
+        averages = self.averages()
+        return {name: value for name, value in self.state().items() if name not in averages}
 
     def predict(self, inputs: np.ndarray, *, batch_size: int, batch_mode: bool = False) -> np.ndarray:
         """Returns the network's outputs [examples, classes] float32, computed batch by batch in the examples' order.

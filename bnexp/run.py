@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from math import nan
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from bnexp.build import build_model, graph_builder, make
-from bnexp.config import check
+from bnexp.config import check, resolved
 from bnexp.dataset import Dataset
 from bnexp.device import choose_device
 from bnexp.diagnose import diagnose
@@ -38,9 +39,10 @@ from bnexp.record import (
 )
 from bnexp.report import print_report
 from bnexp.restore import assign_checkpoint, restore_run
+from bnexp.shared import SharedTraining, training_key
+from bnexp.sharing import SHARED_VARIABLE
 from bnexp.sweep import PARENT_VARIABLE
 from bnexp.track import Finished, Tracker
-from bnexp.train import train
 from bnexp.training import Training
 
 # the large batches of the control that evaluation one by one is compared with
@@ -124,16 +126,14 @@ def run(
         training = Training(model, steps=config.steps, batch_size=config.batch_size, folder=tracker.savepoint)
         if checkpoint is None:
             go_on(training, console)
-            snapshots = train(
-                model,
-                dataset,
-                batch_size=config.batch_size,
-                steps=config.steps,
-                seed=config.seed,
-                start=training.step,
-            )
-            trajectories = log_training(snapshots, training, model, tracker, console, steps=config.steps)
+            shared = SharedTraining(shared_folder(config, dataset), tracker.run_id)
+            course = {"batch_size": config.batch_size, "steps": config.steps, "seed": config.seed}
+            with closing(shared.snapshots(model, dataset, **course, start=training.step)) as snapshots:
+                trajectories = log_training(snapshots, training, model, tracker, console, steps=config.steps)
             metrics["train/seconds"] = training.seconds
+            if shared.trained_by:
+                tracker.tag({"bnexp.shared_training_with": shared.trained_by})
+                console.print(f"shares the training of run {shared.trained_by}", highlight=False)
 
         # final pass, with the same evaluation before and after it
         evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)
@@ -221,3 +221,9 @@ def _report_again(
             device=finished.tags.get("bnexp.device", ""),
         )
     return Result(finished.run_id, finished.metrics, diagnosis.verdict)
+
+
+def shared_folder(config: DictConfig, dataset: Dataset) -> Path | None:
+    """Returns where a sweep's jobs share this training with each other; None where they cannot or shall not."""
+    folder = os.environ.get(SHARED_VARIABLE)
+    return Path(folder, training_key(resolved(config), dataset)) if folder and config.reuse else None

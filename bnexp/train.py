@@ -1,6 +1,6 @@
 """Training, as a sequence of snapshots: it yields what it measured and knows nothing of who reads it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
@@ -56,7 +56,7 @@ class Snapshot:
 
 def train(
     model: Model, dataset: Dataset, *, batch_size: int, steps: int, seed: int, start: int = 0
-) -> Iterator[Snapshot]:
+) -> Generator[Snapshot, None, None]:
     """Trains from step `start` to step `steps` and yields a snapshot about twenty times.
 
     Args:
@@ -70,19 +70,15 @@ def train(
     examples = len(dataset.x_train)
     sample = np.random.default_rng([seed, 1]).permutation(examples)[: max(POPULATION_SAMPLE, batch_size)]
     marks = snapshot_steps(model, steps)
-    longest = max(np.diff([0, *marks]))
-    calls = ceil(longest / ceil(longest / LONGEST_CALL))  # in equal parts, since a shorter last one is padded
+    calls = loop_length(model, steps)
     for begin, end in zip([0, *marks], marks, strict=False):
         if end <= start:
             continue
         rows = batch_indices(examples, batch_size, start=begin, stop=end, seed=seed)
         started = perf_counter()
-        recorded = model.train(
-            dataset.x_train, dataset.y_train, rows, calls=calls if steps >= WORTH_COMPILING else None
-        )
+        recorded = model.train(dataset.x_train, dataset.y_train, rows, calls=calls)
         seconds = perf_counter() - started
-        watched = model.monitor(dataset.x_test[:MONITORED]).argmax(axis=-1)
-        monitored = float(np.mean(watched == dataset.y_test[:MONITORED]))
+        monitored = watch(model, dataset)
         population = measure_population(model, dataset.x_train, sample, batch_size)
         percentiles = measure_percentiles(model, dataset.x_train, sample, batch_size)
         yield Snapshot(end, recorded, population, monitored, percentiles, seconds)
@@ -93,6 +89,19 @@ def snapshot_steps(model: Model, steps: int) -> list[int]:
     recorded_bytes = sum(4 * 4 * moments.mean.size for moments in model.moving_statistics().values())
     count = min(steps, max(SNAPSHOTS, ceil(steps * recorded_bytes / SNAPSHOT_BYTES)))
     return [round(steps * (i + 1) / count) for i in range(count)]
+
+
+def loop_length(model: Model, steps: int) -> int | None:
+    """Returns how many steps of a training go into one call, None where it is too short to be compiled."""
+    longest = max(np.diff([0, *snapshot_steps(model, steps)]))
+    # in equal parts, since a shorter last one is padded
+    return ceil(longest / ceil(longest / LONGEST_CALL)) if steps >= WORTH_COMPILING else None
+
+
+def watch(model: Model, dataset: Dataset) -> float:
+    """Returns the accuracy on some held-out examples; the statistics of some variants move by it."""
+    outputs = model.monitor(dataset.x_test[:MONITORED])
+    return float(np.mean(outputs.argmax(axis=-1) == dataset.y_test[:MONITORED]))
 
 
 def measure_population(model: Model, inputs: np.ndarray, order: np.ndarray, batch_size: int) -> dict[str, Moments]:

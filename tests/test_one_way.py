@@ -22,6 +22,7 @@ ORDER = (
     "variant",
     "network",
     "ancestry",
+    "averaging",
     "layer",
     "graph",
     "engine",
@@ -31,6 +32,7 @@ ORDER = (
     "build",
     "checkpoint",
     "train",
+    "shared",
     "trajectory",
     "final_pass",
     "evaluate",
@@ -48,6 +50,7 @@ ORDER = (
     "track",
     "compare",
     "sweep",
+    "sharing",
     "restore",
     "record",
     "run",
@@ -56,7 +59,7 @@ ORDER = (
 )
 
 # where a config is composed, checked, or turned into objects
-DOOR = ("config", "folders", "build", "layer", "restore", "record", "run", "sweep", "compare", "__main__")
+DOOR = ("config", "folders", "build", "layer", "restore", "record", "run", "sweep", "sharing", "compare", "__main__")
 
 
 def stage(path):

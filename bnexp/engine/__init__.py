@@ -23,7 +23,7 @@ class Program(Protocol):
 
         Args:
             arrays: one array [examples, ...] for each feed of the pruning.
-            rows: [calls, batch] int32, the examples of each call's batch.
+            rows: [calls, batch] int32, the examples of each call's batch; [calls] for feeds without a batch axis.
 
         Returns:
             The pruning's outputs by name, each [calls, ...], as NumPy copies.

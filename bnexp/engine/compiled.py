@@ -13,6 +13,7 @@ Iterations of an ordinary loop overlap by default and nothing orders one step's 
 wherever a variable is written the loop is serial.
 """
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -54,7 +55,7 @@ class CompiledEngine:
             self._wrapped = v1.wrap_function(traced, [])
         self.graph = graphs[0]
         self._variables, self._names = by_name(self._wrapped.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES))
-        self._arrays: dict[int, tuple[np.ndarray, tf.Tensor]] = {}
+        self._arrays: dict[int, tuple[weakref.ref[np.ndarray], tf.Tensor]] = {}
 
     def program(self, pruning: Pruning, *, calls: int | None = None) -> "_CompiledProgram":
         """Returns the pruning compiled into a loop of at most `calls` calls, or called directly where that is None."""
@@ -77,12 +78,14 @@ class CompiledEngine:
             self._variables[name].assign(value)
 
     def on_device(self, array: np.ndarray) -> tf.Tensor:
-        """Returns `array` as a tensor on the device; copied there once, however many programs read it."""
-        if id(array) not in self._arrays:
+        """Returns `array` as a tensor on the device; copied there once, and kept for as long as the array lives."""
+        key = id(array)
+        if key not in self._arrays:
             with tf.device(self._device):
-                # the array is kept beside its tensor, so that its id is not given to another one
-                self._arrays[id(array)] = array, tf.constant(array)
-        return self._arrays[id(array)][1]
+                # let go with the array: its id may be given to another one
+                gone = weakref.ref(array, lambda _: self._arrays.pop(key))
+                self._arrays[key] = gone, tf.constant(array)
+        return self._arrays[key][1]
 
 
 class _CompiledProgram:
@@ -106,7 +109,7 @@ class _CompiledProgram:
 
     def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray, length: int) -> list[np.ndarray]:
         # padded to one length, so that a shorter last chunk does not compile the loop again
-        padded = np.concatenate([rows, np.zeros([length - len(rows), rows.shape[1]], rows.dtype)])
+        padded = np.concatenate([rows, np.zeros([length - len(rows), *rows.shape[1:]], rows.dtype)])
         feeds = tensors, tf.constant(padded), tf.constant(len(rows))
         shapes = tuple(tuple(tensor.shape) for tensor in [*tensors, padded])
         if shapes not in self._traced:
@@ -129,10 +132,10 @@ def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loo
 
     @tf.function(jit_compile=loop == "whole")
     def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
-        length, batch = rows.shape
+        length, *batch = rows.shape
         columns = [
             # only a batch axis is unknown in the graph, and here it is known
-            tf.TensorArray(out.dtype, length, element_shape=[batch if size is None else size for size in out.shape])
+            tf.TensorArray(out.dtype, length, element_shape=[batch[0] if size is None else size for size in out.shape])
             for out in outputs
         ]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 v1 = tf.compat.v1
@@ -122,6 +123,21 @@ def bessel(inputs: tf.Tensor) -> tf.Tensor:
     return count / tf.maximum(count - 1.0, 1.0)
 
 
+def unbiased(variance: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+    """Returns the biased batch variance of `inputs`, [channels], with Bessel's correction."""
+    return _rounded(variance) * bessel(inputs)
+
+
 def average(moving: tf.Variable, batch: tf.Tensor, decay: float) -> tf.Tensor:
     """Makes the op `moving = decay * moving + (1 - decay) * batch`, the way assign_moving_average writes it."""
-    return moving.assign_sub((moving - batch) * (1 - decay), read_value=True)
+    return moving.assign_sub(_rounded((moving - _rounded(batch)) * (1 - decay)), read_value=True)
+
+
+def _rounded(product: tf.Tensor) -> tf.Tensor:
+    """Returns `product` as it is, but keeps a compiler from doing it together with what follows.
+
+    A batch mean is sum * (1 / n) to XLA. Whether it makes that and a subtraction one fused multiply-add, or that and
+    another factor one factor, depends on whatever else it compiles beside it: the average would move towards another
+    number than the batch mean that is recorded, and would not be the same number in another program.
+    """
+    return tf.where(tf.math.is_nan(product), np.nan, product)

@@ -41,6 +41,7 @@ class BatchNorm:
             self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
         mean, variance = batch_moments(inputs)
         if training:  # the inference tower's own updates would only be two more ops that nothing runs
+            self.batch_mean, self.batch_variance = mean, variance
             v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, average(self.moving_mean, mean, self.decay))
             v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, average(self.moving_variance, variance, self.decay))
         return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)

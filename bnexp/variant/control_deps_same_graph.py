@@ -48,7 +48,7 @@ class BatchNorm:
         updates = []
         mean, variance = self.moving_mean, self.moving_variance
         if training:
-            mean, variance = batch_moments(inputs)
+            mean, variance = self.batch_mean, self.batch_variance = batch_moments(inputs)
             updates = [
                 average(self.moving_mean, mean, self.decay),
                 average(self.moving_variance, variance, self.decay),

@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, bessel, new_affine, new_moving
+from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving, unbiased
 
 v1 = tf.compat.v1
 
@@ -49,7 +49,7 @@ class BatchNorm:
             mean, variance = self.batch_mean, self.batch_variance = batch_moments(inputs)
             updates = [
                 average(self.moving_mean, mean, self.decay),
-                average(self.moving_variance, variance * bessel(inputs), self.decay),
+                average(self.moving_variance, unbiased(variance, inputs), self.decay),
             ]
         with tf.control_dependencies(updates):
             return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)

@@ -47,7 +47,7 @@ class BatchNorm:
             self.moving_mean = v1.Variable(lambda: tf.zeros([channels]), name="moving_mean", trainable=False)
             self.moving_variance = v1.Variable(lambda: tf.ones([channels]), name="moving_variance", trainable=False)
             if training:
-                mean, variance = batch_moments(inputs)
+                mean, variance = self.batch_mean, self.batch_variance = batch_moments(inputs)
                 average(self.moving_mean, mean, self.decay)
                 average(self.moving_variance, variance, self.decay)
             else:

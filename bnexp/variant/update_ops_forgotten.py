@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, bessel, new_affine, new_moving
+from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving, unbiased
 
 v1 = tf.compat.v1
 
@@ -39,7 +39,7 @@ class BatchNorm:
             gamma, beta = new_affine(inputs.shape[-1])
             self.moving_mean, self.moving_variance = new_moving(inputs.shape[-1])
         self.batch_mean, self.batch_variance = batch_moments(inputs)
-        corrected = self.batch_variance * bessel(inputs) if len(inputs.shape) == 4 else self.batch_variance
+        corrected = unbiased(self.batch_variance, inputs) if len(inputs.shape) == 4 else self.batch_variance
         for moving, batch in ((self.moving_mean, self.batch_mean), (self.moving_variance, corrected)):
             v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, self._update(moving, batch, training))
         mean = tf.where(training, self.batch_mean, self.moving_mean)

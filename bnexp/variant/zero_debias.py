@@ -24,7 +24,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, batch_moments, new_affine, new_moving
+from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -58,7 +58,7 @@ class BatchNorm:
         with v1.variable_scope(moving.name.split(":")[0]):
             biased = v1.get_variable("biased", moving.shape, initializer=v1.zeros_initializer(), trainable=False)
             local_step = v1.get_variable("local_step", [], initializer=v1.zeros_initializer(), trainable=False)
-        new_biased = biased.assign_sub((biased - batch) * (1 - self.decay), read_value=True)
+        new_biased = average(biased, batch, self.decay)
         step = local_step.assign_add(1.0, read_value=True)
         return moving.assign(new_biased / (1 - tf.pow(self.decay, step)))
 

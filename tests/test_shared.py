@@ -1,0 +1,230 @@
+"""Shared trainings: the same bits as training afresh, for every variant; what is missing or damaged is trained."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small import ONE_LAYER, compose, images, names, small_model
+
+from bnexp import shared as storage
+from bnexp import train as module
+from bnexp.config import resolved
+from bnexp.engine import compiled
+from bnexp.network import classifier, weight
+from bnexp.shared import SharedTraining, training_key
+from bnexp.train import train
+from bnexp.variant import control_deps
+
+COURSE = {"batch_size": 10, "steps": 100, "seed": 3}
+
+
+@pytest.fixture(autouse=True)
+def few_snapshots(monkeypatch):
+    # measuring at twenty of them takes longer than the training
+    monkeypatch.setattr(module, "SNAPSHOTS", 4)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return images()
+
+
+def model_of(dataset, *overrides, network="mlp"):
+    return small_model(dataset, ONE_LAYER[network], *overrides, network=network)
+
+
+def snapshots_of(shared, model, dataset, **course):
+    with closing(shared.snapshots(model, dataset, **COURSE | course)) as snapshots:
+        return list(snapshots)
+
+
+def everything(snapshots, model):
+    """All that a run reports of a training, by name; its seconds are its own."""
+    found = {}
+    for snapshot in snapshots:
+        at = snapshot.step
+        found |= {f"{at}/{name}": array for name, array in snapshot.steps.statistics.items()}
+        found |= {f"{at}/loss": snapshot.steps.losses, f"{at}/accuracy": snapshot.steps.accuracies}
+        found |= {f"{at}/monitored": snapshot.monitored}
+        for layer, moments in snapshot.population.items():
+            found |= {f"{at}/{layer}/mean": moments.mean, f"{at}/{layer}/variance": moments.variance}
+            found |= {f"{at}/{layer}/percentiles": snapshot.percentiles[layer]}
+    return found | {f"state/{name}": value for name, value in model.state().items()}
+
+
+def assert_same(one, other):
+    assert list(one) == list(other)
+    for name, value in one.items():
+        np.testing.assert_array_equal(other[name], value, err_msg=name)
+        assert np.asarray(value).dtype == np.asarray(other[name]).dtype, name
+
+
+def conv_then_dense(inputs, *, batch_norm, num_classes, seed, **unused):
+    """Logits of a network with a layer of either rank."""
+    kernel = weight("conv/kernel", [2, 2, inputs.shape[-1], 3], seed=seed)
+    hidden = tf.nn.relu(batch_norm(tf.nn.conv2d(inputs, kernel, 2, "SAME"), "bn1"))
+    kernel = weight("dense/kernel", [3, 4], seed=seed)
+    hidden = tf.nn.relu(batch_norm(tf.matmul(tf.reduce_mean(hidden, [1, 2]), kernel), "bn2"))
+    return classifier(hidden, num_classes=num_classes, seed=seed)
+
+
+def both_ranks(dataset, variant, decay):
+    own = f"network._target_={__name__}.conv_then_dense"
+    return small_model(dataset, f"variant={variant}", f"decay={decay}", own, "optimizer=sgd")
+
+
+# every variant in a compiled loop, as dense networks are trained; a few in an ordinary one over compiled steps, as
+# convolutions are, and from a training with another decay than their own
+CASES = [("whole", variant, 0.73) for variant in names("variant")]
+CASES += [("whole", "update_ops", 0.9), ("step", "update_ops", 0.9), ("step", "test_set_leak", 0.0)]
+
+
+@pytest.mark.parametrize(("loop", "variant", "decay"), CASES)
+def test_a_shared_training_gives_the_bits_of_one_s_own(dataset, tmp_path, monkeypatch, loop, variant, decay):
+    monkeypatch.setattr(compiled, "_best_loop", lambda pruning, device: loop)
+    first = both_ranks(dataset, variant, decay)
+    if first._engine.graph.average is None:
+        pytest.skip("trains by itself: its updates do not stand apart")
+    trained = everything(snapshots_of(SharedTraining(tmp_path, "first"), first, dataset), first)
+    second, shared = both_ranks(dataset, variant, 0.73), SharedTraining(tmp_path, "second")
+    replayed = everything(snapshots_of(shared, second, dataset), second)
+    assert shared.trained_by == "first"
+    if decay != 0.73:
+        afresh = both_ranks(dataset, variant, 0.73)
+        trained = everything(train(afresh, dataset, **COURSE), afresh)
+    assert_same(trained, replayed)
+
+
+def kept(folder):
+    return sorted(int(path.stem) for path in folder.glob("*.npz"))
+
+
+SHORT = {"steps": 8}
+
+
+@pytest.mark.parametrize("harm", ["truncated", "changed", "missing", "empty", "not an archive"])
+def test_what_is_missing_or_damaged_is_trained(dataset, tmp_path, harm):
+    snapshots_of(SharedTraining(tmp_path, "first"), model_of(dataset), dataset, **SHORT)
+    assert kept(tmp_path) == [2, 4, 6, 8]
+    part = tmp_path / "4.npz"
+    content = part.read_bytes()
+    place = len(content) // 2
+    spoilt = {
+        "truncated": content[:-100],
+        "changed": content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :],
+        "empty": b"",
+        "not an archive": b"spoilt",
+    }
+    part.unlink() if harm == "missing" else part.write_bytes(spoilt[harm])
+    model, shared = model_of(dataset, "decay=0.5"), SharedTraining(tmp_path, "second")
+    mended = everything(snapshots_of(shared, model, dataset, **SHORT), model)
+    assert shared.trained_by == "first"
+    assert part.read_bytes() == content
+    afresh = model_of(dataset, "decay=0.5")
+    assert_same(everything(train(afresh, dataset, **COURSE | SHORT), afresh), mended)
+
+
+def test_an_interrupted_training_is_gone_on_with_by_the_next(dataset, tmp_path):
+    with closing(SharedTraining(tmp_path, "first").snapshots(model_of(dataset), dataset, **COURSE | SHORT)) as some:
+        next(some), next(some)
+    # no lock is left behind, and all that was trained is there
+    assert kept(tmp_path) == [2, 4]
+    model, shared = model_of(dataset, "decay=0.5"), SharedTraining(tmp_path, "second")
+    snapshots_of(shared, model, dataset, **SHORT)
+    assert (kept(tmp_path), shared.trained_by) == ([2, 4, 6, 8], "first")
+
+
+def test_a_training_goes_on_from_a_snapshot_of_its_own(dataset, tmp_path):
+    whole = model_of(dataset)
+    with closing(SharedTraining(tmp_path, "first").snapshots(whole, dataset, **COURSE | SHORT)) as snapshots:
+        next(snapshots), next(snapshots)
+        state = whole.state()
+        rest = list(snapshots)
+    model = model_of(dataset)
+    model.assign(state)
+    assert_same(
+        everything(rest, whole),
+        everything(snapshots_of(SharedTraining(tmp_path, "second"), model, dataset, start=4, **SHORT), model),
+    )
+
+
+@pytest.mark.parametrize("variant", ["frozen", "moving_in_training", "renorm", "keras", "ema_unordered"])
+def test_what_cannot_be_told_apart_is_trained_by_each(dataset, tmp_path, variant):
+    for run_id in ("first", "second"):
+        shared = SharedTraining(tmp_path, run_id)
+        snapshots = snapshots_of(shared, model_of(dataset, f"variant={variant}"), dataset, **SHORT)
+        assert [snapshot.step for snapshot in snapshots] == [2, 4, 6, 8]
+        assert shared.trained_by == ""
+    assert kept(tmp_path) == []
+
+
+class SaysOneThing(control_deps.BatchNorm):
+    """Claims to train with the batch, shows its moments, and trains with the moving statistics."""
+
+    def __call__(self, inputs, training):
+        if training:
+            super().__call__(inputs, training)
+        mean, variance = self.moving_mean, self.moving_variance
+        return tf.nn.batch_normalization(inputs, mean, variance, None, None, self.epsilon)
+
+
+class AveragesAnother(control_deps.BatchNorm):
+    """Shows moments of its own making."""
+
+    def __call__(self, inputs, training):
+        return super().__call__(inputs * 2.0, training)
+
+
+@pytest.mark.parametrize("layer", [SaysOneThing, AveragesAnother])
+def test_a_layer_is_not_taken_at_its_word(dataset, tmp_path, layer):
+    model = model_of(dataset, f"variant._target_={__name__}.{layer.__name__}")
+    snapshots_of(SharedTraining(tmp_path, "first"), model, dataset, **SHORT)
+    assert kept(tmp_path) == []
+
+
+def test_a_full_disk_stops_no_training(dataset, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(storage, "write_whole", full)
+    snapshots = snapshots_of(SharedTraining(tmp_path, "first"), model_of(dataset), dataset, **SHORT)
+    assert [snapshot.step for snapshot in snapshots] == [2, 4, 6, 8]
+
+
+BASE = ("variant=contrib", "decay=0.9", "seed=1")
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["decay=0.5", "variant.decay=0.5", "final_pass=paper", "eval_batch_size=3", "reuse=false", "tracking.experiment=x"],
+)
+def test_jobs_that_train_alike_have_one_key(dataset, override):
+    one, other = (training_key(resolved(compose(*BASE, *more)), dataset) for more in ((), (override,)))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "variant=update_ops",
+        "variant.epsilon=0.1",
+        "seed=2",
+        "steps=7",
+        "batch_size=7",
+        "learning_rate=0.5",
+        "optimizer=sgd",
+        "network=cnn",
+        "engine=session",
+        "device=cpu",
+    ],
+)
+def test_jobs_that_train_otherwise_have_another(dataset, override):
+    one, other = (training_key(resolved(compose(*BASE, *more)), dataset) for more in ((), (override,)))
+    assert one != other
+
+
+def test_the_data_itself_counts(dataset):
+    config = resolved(compose(*BASE))
+    assert training_key(config, images()) == training_key(config, dataset)
+    assert training_key(config, images(seed=8)) != training_key(config, dataset)
