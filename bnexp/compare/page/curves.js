@@ -27,10 +27,11 @@ function channelOf(run, layer, rank) {
 
 // as recorded: a curve for each run drawn
 function rawCurves(visible, layer, rank) {
+  const colour = colours();
   return visible.flatMap((row) => drawnRuns(row).flatMap((run) => {
     const one = channelOf(run, layer, rank);
     if (!one) return [];
-    const curve = { row, seed: run.seed, channels: [one.channel], colour: colours()(data.rows[row]) };
+    const curve = { row, seed: run.seed, channels: [one.channel], colour: colour(data.rows[row]) };
     for (const name of STATISTICS) curve[name] = { x: one.steps, y: one[name].moving, population: { x: one.snapshots, y: one[name].population } };
     return [curve];
   }));
@@ -55,12 +56,13 @@ function distances(one, name) {
 
 // distance from the population: a curve for each row, the mean of its seeds with their spread
 function relativeCurves(visible, layer, rank) {
+  const colour = colours();
   return visible.flatMap((row) => {
     const ones = data.rows[row].runs.map((number) => channelOf(data.runs[number], layer, rank)).filter(Boolean);
     // seeds of one row measure at the same steps; if ever they do not, the first speaks
     const alike = ones.filter((one) => one.snapshots === ones[0].snapshots);
     if (!alike.length) return [];
-    const curve = { row, n: alike.length, channels: alike.map((one) => one.channel), colour: colours()(data.rows[row]) };
+    const curve = { row, n: alike.length, channels: alike.map((one) => one.channel), colour: colour(data.rows[row]) };
     for (const name of STATISTICS) {
       const values = alike.map((one) => distances(one, name)), n = values.length;
       const y = values[0].map((_, j) => values.reduce((sum, one) => sum + one[j], 0) / n);
