@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
@@ -9,11 +10,15 @@ import tensorflow as tf
 from bnexp.audit import Finding, audit
 from bnexp.diagnose import Evidence
 from bnexp.evaluate import Evaluation
-from bnexp.fingerprint import fingerprint
+from bnexp.fingerprint import Fingerprint, fingerprint
 from bnexp.graph import Graph
 from bnexp.layer import accepts
+from bnexp.model import Model
 from bnexp.moments import Moments, mean_error, variance_ratio
 from bnexp.trajectory import Trajectories
+
+# what was found of the models that a sweep's jobs share; neither probe nor audit depends on anything else
+_SEEN: WeakKeyDictionary[Model, tuple[Fingerprint, list[Finding]]] = WeakKeyDictionary()
 
 
 def examine(
@@ -27,6 +32,7 @@ def examine(
     trajectories: Trajectories | None,
     evaluation: Evaluation,
     batched: Evaluation,
+    model: Model | None = None,
 ) -> Evidence:
     """Probes the variant, audits the network's graph, and puts both beside what the run measured.
 
@@ -40,11 +46,17 @@ def examine(
         trajectories: of the run; None where it only restored another's weights.
         evaluation: at eval_batch_size, with the last moving averages.
         batched: in large batches, inference mode.
+        model: of this variant and this graph; what is probed and audited of it once is not looked at again.
     """
     mean, variance = _distance(trajectories)
+    seen = _SEEN.get(model) if model is not None else None
+    if seen is None:
+        seen = fingerprint(variant, rank=rank), _audit(build)
+        if model is not None:
+            _SEEN[model] = seen
     return Evidence(
-        fingerprint=fingerprint(variant, rank=rank),
-        findings=_audit(build),
+        fingerprint=seen[0],
+        findings=seen[1],
         decay=decay,
         steps=steps,
         replaced=replaced,

@@ -39,7 +39,7 @@ class Model:
     """Trains, predicts and measures, always the same graph."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self.graph = engine, engine.graph
         self._programs: dict[tuple[tuple[str, ...], tuple[Constant, ...], int | None], Program] = {}
         self.layers = tuple(name for name, layer in engine.graph.layers.items() if keeps_statistics(layer))
         self.rank = next(iter(engine.graph.layer_ranks.values()))

@@ -13,7 +13,7 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bnexp.build import build_model, graph_builder, make
+from bnexp.build import build_model, graph_builder, kept_model, make
 from bnexp.config import check, resolved
 from bnexp.dataset import Dataset
 from bnexp.device import choose_device
@@ -112,7 +112,7 @@ def run(
         console.print(device_line, highlight=False)
         dataset: Dataset = make(config, "dataset")
         final_pass = make(config, "final_pass")
-        model = build_model(config, dataset, device)
+        model = (kept_model if sweep else build_model)(config, dataset, device)
         if checkpoint is not None:
             assign_checkpoint(model, checkpoint, f"restore={config.restore}")
 
@@ -180,6 +180,7 @@ def run(
             trajectories=trajectories,
             evaluation=before,
             batched=batched,
+            model=model,
         )
         diagnosis = diagnose(evidence)
         tracker.log(finite(metrics))

@@ -86,16 +86,23 @@ def train(
 
 def snapshot_steps(model: Model, steps: int) -> list[int]:
     """Returns the steps after which a snapshot is taken; the last is `steps`."""
-    recorded_bytes = sum(4 * 4 * moments.mean.size for moments in model.moving_statistics().values())
-    count = min(steps, max(SNAPSHOTS, ceil(steps * recorded_bytes / SNAPSHOT_BYTES)))
+    count = min(steps, max(SNAPSHOTS, ceil(steps * _recorded_bytes(model) / SNAPSHOT_BYTES)))
     return [round(steps * (i + 1) / count) for i in range(count)]
 
 
 def loop_length(model: Model, steps: int) -> int | None:
-    """Returns how many steps of a training go into one call, None where it is too short to be compiled."""
-    longest = max(np.diff([0, *snapshot_steps(model, steps)]))
-    # in equal parts, since a shorter last one is padded
-    return ceil(longest / ceil(longest / LONGEST_CALL)) if steps >= WORTH_COMPILING else None
+    """Returns how many steps of a training go into one call at most, None where it is too short to be compiled.
+
+    The same for every training that is compiled, so that another of the same network is not compiled again.
+    """
+    if steps < WORTH_COMPILING:
+        return None
+    return max(1, min(LONGEST_CALL, SNAPSHOT_BYTES // max(1, _recorded_bytes(model))))
+
+
+def _recorded_bytes(model: Model) -> int:
+    """Returns the size of the statistics that a step records."""
+    return sum(4 * 4 * moments.mean.size for moments in model.moving_statistics().values())
 
 
 def watch(model: Model, dataset: Dataset) -> float:
