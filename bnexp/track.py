@@ -385,8 +385,9 @@ class Tracker:
 
     def _lose(self, error: Exception) -> None:
         self.store = None
+        reason = first_line(error.__cause__ or error) if isinstance(error, StoreError) else first_line(error)
         _say(
-            f"tracking.uri={self.shown_uri}: the store went away ({first_line(error)}). The run goes on, and is kept "
+            f"tracking.uri={self.shown_uri}: the store went away ({reason}). The run goes on, and is kept "
             f"whole in {self._local}; python -m bnexp.sync brings it to the store."
         )
 

@@ -2,9 +2,9 @@
 
     python tests/kill_sweep.py [kills] [seed]        twenty kills take about ten minutes on two idle cores
 
-When the sweep is done before it was killed that often, another is started in the same folder. In the end each has exactly
-one finished run a job and none that is RUNNING, and every run has, bit for bit, the variables, the trajectories and the
-metrics of the one that was never killed.
+When the sweep is done before it was killed that often, another is started in a folder of its own. In the end each has
+exactly one finished run a job and none that is RUNNING, and every run has, bit for bit, the variables, the trajectories and
+the metrics of the one that was never killed.
 """
 
 import os
@@ -34,13 +34,13 @@ class Tally:
 
     kills: int = 0
     in_training: int = 0  # of them, with a savepoint on the disk
-    sweeps: int = 0
-    resumed: list[str] = field(default_factory=list)
+    resumed: int = 0  # trainings that went on from a savepoint
+    folders: list[Path] = field(default_factory=list)  # one a sweep
 
 
 def sweep(folder: Path, jobs: tuple[str, ...], *more: str) -> subprocess.Popen[bytes]:
     """Starts a sweep whose `runs/` goes under `folder`."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     line = [sys.executable, "-m", "bnexp", "-m", *jobs, *more]
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(line, cwd=folder, stdout=log, stderr=log, start_new_session=True)
@@ -55,11 +55,12 @@ def in_peace(folder: Path, jobs: tuple[str, ...]) -> float:
 
 
 def killed(folder: Path, jobs: tuple[str, ...], *, kills: int, longest: float, seed: int) -> Tally:
-    """Kills and resumes until a sweep is done and the kills are enough."""
+    """Kills and resumes sweeps until the last is done and the kills are enough."""
     moments, tally = random.Random(seed), Tally()
     while tally.kills < kills:
-        tally.sweeps += 1
-        process = sweep(folder, jobs)
+        here = folder / str(len(tally.folders))
+        tally.folders.append(here)
+        process = sweep(here, jobs)
         while True:
             try:
                 limit = moments.uniform(0, longest) if tally.kills < kills else 1800
@@ -69,11 +70,11 @@ def killed(folder: Path, jobs: tuple[str, ...], *, kills: int, longest: float, s
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(60)
                 tally.kills += 1
-                tally.in_training += any((folder / "runs" / "local").glob("*/savepoint/manifest.json"))
-                process = sweep(folder, jobs, "resume=true")
-        assert status == 0, (folder / "log").read_text()
-    log = (folder / "log").read_text()
-    tally.resumed = [line for line in log.splitlines() if line.startswith("resumed after step")]
+                tally.in_training += any((here / "runs" / "local").glob("*/savepoint/manifest.json"))
+                process = sweep(here, jobs, "resume=true")
+        log = (here / "log").read_text()
+        assert status == 0, log
+        tally.resumed += log.count("resumed after step")
     return tally
 
 
@@ -101,24 +102,23 @@ def contents(folder: Path, run: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def compare(reference: Path, folder: Path, sweeps: int) -> int:
-    """Asserts that every sweep in `folder` is whole and like the one in `reference`, and returns the arrays compared."""
+def compare(reference: Path, folder: Path) -> int:
+    """Asserts that the sweep in `folder` is whole and like the one in `reference`, and returns the arrays compared."""
     _, expected = runs_of(reference)
     parents, jobs = runs_of(folder)
-    assert [parent.info.status for parent in parents] == ["FINISHED"] * sweeps
-    assert [job.info.status for job in jobs] == ["FINISHED"] * len(expected) * sweeps
-    assert not [path for path in (folder / "runs" / "local").iterdir() if (path / "run.json").exists()]
-    wanted = {run.data.tags["bnexp.job"]: contents(reference, run) for run in expected}
+    assert [parent.info.status for parent in parents] == ["FINISHED"]
+    assert [job.info.status for job in jobs] == ["FINISHED"] * len(expected)
+    assert {job.data.tags["mlflow.parentRunId"] for job in jobs} == {parents[0].info.run_id}
+    assert not list((folder / "runs" / "local").glob("*/run.json"))
+    right = {run.data.tags["bnexp.job"]: run for run in expected}
+    assert sorted(job.data.tags["bnexp.job"] for job in jobs) == sorted(right)
     compared = 0
-    for parent in parents:
-        children = [job for job in jobs if job.data.tags["mlflow.parentRunId"] == parent.info.run_id]
-        assert sorted(job.data.tags["bnexp.job"] for job in children) == sorted(wanted)
-        for job in children:
-            found, right = contents(folder, job), wanted[job.data.tags["bnexp.job"]]
-            assert found.keys() == right.keys()
-            for name, array in right.items():
-                np.testing.assert_array_equal(found[name], array, err_msg=f"{job.info.run_name}: {name}")
-            compared += len(right)
+    for job in jobs:
+        found, wanted = contents(folder, job), contents(reference, right[job.data.tags["bnexp.job"]])
+        assert found.keys() == wanted.keys()
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=f"{job.info.run_name}: {name}")
+        compared += len(wanted)
     return compared
 
 
@@ -127,16 +127,16 @@ def main() -> None:
     given = sys.argv[1:]
     kills, seed = map(int, given + ["20", "0"][len(given) :])
     with TemporaryDirectory(prefix="bnexp-kills-") as name:
-        reference, folder = Path(name, "reference"), Path(name, "killed")
+        reference = Path(name, "reference")
         seconds = in_peace(reference, JOBS)
         print(f"in peace: {seconds:.0f} s", flush=True)
-        tally = killed(folder, JOBS, kills=kills, longest=LATEST_KILL * seconds, seed=seed)
-        compared = compare(reference, folder, tally.sweeps)
-        _, jobs = runs_of(folder)
+        tally = killed(Path(name, "killed"), JOBS, kills=kills, longest=LATEST_KILL * seconds, seed=seed)
+        compared = sum(compare(reference, folder) for folder in tally.folders)
+        jobs = sum(len(runs_of(folder)[1]) for folder in tally.folders)
         print(
-            f"{tally.kills} kills, {tally.in_training} of them with a savepoint; {tally.sweeps} sweeps of "
-            f"{len(jobs) // tally.sweeps} jobs\n{len(jobs)} of {len(jobs)} jobs finished once, none is RUNNING\n"
-            f"{len(tally.resumed)} trainings went on from a savepoint\n{compared} arrays equal, bit for bit"
+            f"{tally.kills} kills, {tally.in_training} of them with a savepoint; {len(tally.folders)} sweeps\n"
+            f"{jobs} of {jobs} jobs finished, each once, and none is RUNNING\n"
+            f"{tally.resumed} trainings went on from a savepoint\n{compared} arrays equal, bit for bit"
         )
 
 
