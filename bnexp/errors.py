@@ -32,7 +32,12 @@ def explain(error: Exception) -> str | None:
     return None
 
 
+def say(message: object) -> None:
+    """Prints one message on standard error; the run goes on."""
+    print(f"bnexp: {message}", file=sys.stderr)
+
+
 def exit_with(message: object, status: int = 1) -> NoReturn:
     """Prints one message on standard error and ends the process."""
-    print(f"bnexp: {message}", file=sys.stderr)
+    say(message)
     raise SystemExit(status)

@@ -13,6 +13,7 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
+from bnexp.attempts import Finished
 from bnexp.build import build_model, graph_builder, kept_model, make
 from bnexp.config import check, resolved
 from bnexp.dataset import Dataset
@@ -42,7 +43,7 @@ from bnexp.restore import assign_checkpoint, restore_run
 from bnexp.shared import SharedTraining, training_key
 from bnexp.sharing import SHARED_VARIABLE
 from bnexp.sweep import PARENT_VARIABLE
-from bnexp.track import Finished, Tracker
+from bnexp.track import Tracker
 from bnexp.training import Training
 
 # the large batches of the control that evaluation one by one is compared with

@@ -71,7 +71,7 @@ class Sync:
             self._finish(run_id, facts)
 
     def _bring(self, folder: Path, facts: Facts) -> Facts | None:
-        from bnexp.track import deliver
+        from bnexp.attempts import deliver
 
         return deliver(folder, lambda: self._store(self._uri or facts.uri, facts.experiment))
 

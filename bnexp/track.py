@@ -1,11 +1,9 @@
 """Tracked runs: what a run tells goes to its journal on the local disk, and from there to its tracking store."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -13,7 +11,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from bnexp.errors import UserError, first_line
+from bnexp.attempts import Attempts, Finished, Identity, deliver, find_attempts, open_when_dead
+from bnexp.errors import UserError, first_line, say
 from bnexp.folders import require_writable
 from bnexp.interrupt import uninterrupted
 from bnexp.journal import Facts, Journal, Point, journals, read_facts
@@ -34,21 +33,6 @@ SECONDS_BETWEEN_FLUSHES = 2.0
 
 # under `runs`: the journals
 LOCAL = "local"
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that finished before, as its store or its journal has it.
-
-    Attributes:
-        run_id: in MLflow; the journal's key where the store does not have it yet.
-        metrics: the last value of each.
-        tags: the run's.
-    """
-
-    run_id: str
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
 
 
 class Tracker:
@@ -82,9 +66,7 @@ class Tracker:
         self._place = (uri, experiment, runs)
         self._local = runs / LOCAL
         require_writable(self._local, "runs")
-        self._identity: dict[str, str] = {}
-        self._claimed: Journal | None = None
-        self._superseded: list[str] = []
+        self._identity, self._attempts = self._who({}), Attempts()
         self._journal: Journal | None = None
         self._waiting: list[Point] = []
         self._flushed = time.monotonic()
@@ -116,6 +98,9 @@ class Tracker:
         assert self._journal is not None, "start comes first"
         return self._journal
 
+    def _who(self, tags: Mapping[str, str]) -> Identity:
+        return Identity(tags, self.parent, self.shown_uri, self.experiment)
+
     def identify(self, tags: Mapping[str, str], *, resume: bool) -> Finished | None:
         """Says which run this is; to be called before `start`.
 
@@ -130,7 +115,7 @@ class Tracker:
         Raises:
             UserError: no store answers that could tell.
         """
-        self._identity = dict(tags)
+        self._identity = self._who(tags)
         if not resume:
             return None
         if self.store is None:
@@ -138,60 +123,19 @@ class Tracker:
                 f"resume=true: tracking.uri={self.shown_uri} does not answer, and may have the run already. "
                 "Start the store, then resume."
             )
-        for folder in self._attempts_here():
-            journal = self._open(folder)
-            if journal and journal.facts.status == "FINISHED":
-                points = {point.key: point.value for point in journal.points}
-                journal.close()
-                return self._had_finished(
-                    Finished(journal.facts.run_id or journal.facts.key, points, journal.facts.tags)
-                )
-            if journal and self._claimed:
-                self._superseded += [journal.facts.run_id] if journal.facts.run_id else []
-                journal.remove()
-                journal.close()
-            elif journal:
-                self._claimed = journal
-        for run in self.store.tagged(self._identity | ({PARENT_TAG: self.parent} if self.parent else {})):
-            if run.info.status == "FINISHED" and run.data.tags.get(PARENT_TAG, "") == self.parent:
-                return self._had_finished(Finished(run.info.run_id, dict(run.data.metrics), dict(run.data.tags)))
-            claimed = self._claimed is not None and run.info.run_id == self._claimed.facts.run_id
-            if self.parent and not claimed:
-                self._superseded.append(run.info.run_id)
-        return None
-
-    def _attempts_here(self) -> list[Path]:
-        """Returns the journals of earlier attempts, the newest first."""
-        wanted = (self.parent, self.shown_uri, self.experiment)
-        return [
-            folder
-            for folder, facts in reversed(journals(self._local).items())
-            if (facts.parent, facts.uri, facts.experiment) == wanted and self._identity.items() <= facts.tags.items()
-        ]
-
-    def _open(self, folder: Path) -> Journal | None:
-        journal = Journal.open(folder)
-        if journal is None and folder.exists():
-            _say("another process is still at this run; waiting for it")
-            journal = Journal.open(folder, wait=True)
-        return journal
-
-    def _had_finished(self, run: Finished) -> Finished:
-        if self._claimed:
-            self._claimed.close()
-            self._claimed = None
-        return run
+        self._attempts = find_attempts(self._identity, self._local, self.store)
+        return self._attempts.finished
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Starts the run, or continues the one that `identify` found; inside the tracker's `with` block, which ends it.
 
         A run that is continued keeps its name, params and start.
         """
-        tags = self._identity | dict(tags)
+        tags = dict(self._identity.tags) | dict(tags)
         with uninterrupted():  # between the run and its id there is no run that could be ended
-            self._send(lambda store: store.discard(self._superseded))
-            if self._claimed:
-                self._continue(self._claimed, tags)
+            self._send(lambda store: store.discard(self._attempts.superseded))
+            if self._attempts.interrupted:
+                self._continue(self._attempts.interrupted, tags)
                 return
             text = {key: str(value) for key, value in params.items()}
             now = int(time.time() * 1000)
@@ -205,11 +149,11 @@ class Tracker:
 
         One that was killed before the store had it is brought there.
         """
-        self._identity = dict(tags)
+        self._identity = self._who(tags)
         found: list[Any] = []
 
         def find(store: TrackingStore) -> None:
-            for folder in self._attempts_here():
+            for folder in self._identity.journals(self._local):
                 deliver(folder, lambda: store)
             found.extend(store.tagged(tags))
 
@@ -225,7 +169,7 @@ class Tracker:
         """
         assert self.store is not None
         here = [folder for folder, facts in journals(self._local).items() if facts.run_id == run_id]
-        journal = self._open(here[0]) if here else None
+        journal = open_when_dead(here[0]) if here else None
         if journal is None:
             run = self.store.client.get_run(run_id)
             tags = dict(run.data.tags)
@@ -246,7 +190,7 @@ class Tracker:
             resumed=resumed,
             tags=kept | dict(tags) | {RESUMED_TAG: str(resumed)},
         )
-        self._journal, self._claimed = journal, None
+        self._journal, self._attempts = journal, Attempts()
 
         def resume(store: TrackingStore) -> None:
             journal.update(run_id=store.run_of(journal.facts))
@@ -343,8 +287,7 @@ class Tracker:
         if failed and not self._journal and self._failed_start:
             name, params = self._failed_start
             self.start(name, params=params, tags={})
-        if self._claimed:
-            self._claimed.close()
+        self._attempts.close()
         if not self._journal:
             return
         status = "FINISHED" if error is None else "FAILED" if failed else "KILLED"
@@ -386,37 +329,7 @@ class Tracker:
     def _lose(self, error: Exception) -> None:
         self.store = None
         reason = first_line(error.__cause__ or error) if isinstance(error, StoreError) else first_line(error)
-        _say(
+        say(
             f"tracking.uri={self.shown_uri}: the store went away ({reason}). The run goes on, and is kept "
             f"whole in {self._local}; python -m bnexp.sync brings it to the store."
         )
-
-
-def _say(line: str) -> None:
-    print(f"bnexp: {line}", file=sys.stderr)
-
-
-def deliver(folder: Path, store_of: Callable[[], TrackingStore | None]) -> Facts | None:
-    """Brings the journal of a run that is over to a store; the run of a process that died is KILLED.
-
-    Args:
-        folder: the journal.
-        store_of: returns the store, asked only where there is something to bring; None leaves it in the journal.
-
-    Returns:
-        What became of the run; None where a process is still at it.
-
-    Raises:
-        Exception: what the store raises. Nothing is lost by it, and the same again brings the rest.
-    """
-    journal = Journal.open(folder)
-    if journal is None:
-        return None
-    try:
-        if journal.facts.status == "RUNNING":
-            journal.end("KILLED", "the process died")
-        if not journal.facts.delivered and (store := store_of()):
-            store.deliver(journal)
-        return journal.facts
-    finally:
-        journal.close()

@@ -47,6 +47,7 @@ ORDER = (
     "report",
     "journal",
     "tracking_store",
+    "attempts",
     "track",
     "compare",
     "sweep",
