@@ -8,19 +8,15 @@ from math import nan
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.config import CONF_DIR, check
 from bnexp.errors import exit_with, explain, first_line
-from bnexp.interrupt import Interrupted, raise_on_signals
+from bnexp.interrupt import Interrupted, interruptible, raise_on_signals
 from bnexp.quiet import quiet_stderr
-from bnexp.sweep import finish_sweep
-
-# the jobs of this process's sweep that failed, each as its number and overrides
-_failed: list[str] = []
+from bnexp.sweep import HEADLINE, JobFailed, finish_sweep, join_sweep
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -30,7 +26,9 @@ def job(config: DictConfig) -> float:
     overrides = list(hydra_config.overrides.task)
     sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
-        if not sweep:
+        if sweep:
+            join_sweep(hydra_config.runtime.cwd, config.tracking.uri)
+        else:
             check(config)  # here as well, so that most mistakes are told at once; a sweep's are tracked
         # here, so that --help and --cfg job answer without importing TensorFlow
         with quiet_stderr():
@@ -40,7 +38,8 @@ def job(config: DictConfig) -> float:
         else:
             # what was imported stays: to look for garbage among half a million objects takes a tenth of a run's time
             gc.freeze()
-        result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
+        with interruptible():  # here as well: a launcher may run the job in a process that never saw main()
+            result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
     except Exception as error:
         message = explain(error)
         if message is None:
@@ -49,15 +48,10 @@ def job(config: DictConfig) -> float:
         if not sweep:
             exit_with(message)
         said = " ".join(override for override in overrides if not override.startswith("tracking."))
-        _fail_one_of_a_sweep(f"#{hydra_config.job.num} {said}", message)
-    return result.metrics.get("test/accuracy", nan)
-
-
-def _fail_one_of_a_sweep(name: str, message: str) -> None:
-    """Tells of a failed job and marks it as failed for Hydra, which goes on with the next."""
-    print(f"bnexp: {name}: {message}", file=sys.stderr)
-    _failed.append(name)
-    raise CompactHydraException(message)
+        print(f"bnexp: #{hydra_config.job.num} {said}: {message}", file=sys.stderr)
+        # Hydra goes on with the next job, and raises this in the process that leads the sweep
+        raise JobFailed(message) from None
+    return result.metrics.get(HEADLINE, nan)
 
 
 def main() -> None:
@@ -73,14 +67,13 @@ def main() -> None:
         finish_sweep(interrupt)
         exit_with(f"{interrupt}. A run that had started is KILLED and keeps what it measured.", 128 + interrupt.number)
     except Exception as error:
-        finish_sweep(None if _failed else error)
+        lost = finish_sweep(error)
         if wants_traceback:
             raise
-        if _failed:
-            exit_with(f"{len(_failed)} of the sweep's jobs failed: {', '.join(_failed)}")
-        # what is wrong with the command line itself, in Hydra's words
-        reasons = [error, error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else [error]
-        exit_with("\n".join(map(str, reasons)))
+        if not (lost and isinstance(error, JobFailed)):
+            # what is wrong with the command line itself, in Hydra's words, or what ended the launcher
+            reasons = [error, error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else [error]
+            exit_with("\n".join(map(str, reasons)))
     if lost:
         exit_with(f"{len(lost)} of the sweep's jobs did not finish: {', '.join(lost)}")
 

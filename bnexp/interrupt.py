@@ -20,8 +20,12 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+        super().__init__(number)  # as it is, since a worker process pickles it
         self.number = number
+
+    def __str__(self) -> str:
+        """Names the signal."""
+        return f"stopped by {signal.Signals(self.number).name}"
 
 
 def raise_on_signals() -> None:
@@ -29,6 +33,18 @@ def raise_on_signals() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Has the signals raise `Interrupted` in the block, and then do again what they did before."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    raise_on_signals()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

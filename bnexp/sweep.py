@@ -1,5 +1,7 @@
 """A sweep's parent run: its jobs hang below it, and at the end it holds what puts them side by side."""
 
+import os
+import socket
 import sys
 from contextlib import suppress
 from hashlib import sha256
@@ -7,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
+from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
@@ -20,8 +23,18 @@ if TYPE_CHECKING:
 # how a job, wherever its launcher runs it, learns whose child it is
 PARENT_VARIABLE = "BNEXP_PARENT_RUN_ID"
 
+# what a sweep's jobs are compared by, and what a search over them maximises
+HEADLINE = "test/accuracy"
+
+# where Optuna's sweeper has other defaults than suit that: it minimises, and stops at the first failure
+SEARCH = {"direction": "maximize", "max_failure_rate": 1.0}
+
 # the sweep that this process leads; a callback is the only place where Hydra tells that one starts
 _leading: list["Sweep"] = []
+
+
+class JobFailed(CompactHydraException):
+    """A job of a sweep failed, and has said why; Hydra raises it where the sweep is led, after the last job."""
 
 
 class Sweep:
@@ -31,10 +44,11 @@ class Sweep:
         tracker: of the parent run, which has started.
         uri: of the tracking store.
         experiment: by name.
+        outlived: whether its jobs may go on where this process ends too early, as a cluster's do.
     """
 
-    def __init__(self, tracker: "Tracker", *, uri: str, experiment: str) -> None:
-        self._tracker, self._uri, self._experiment = tracker, uri, experiment
+    def __init__(self, tracker: "Tracker", *, uri: str, experiment: str, outlived: bool = False) -> None:
+        self._tracker, self._uri, self._experiment, self._outlived = tracker, uri, experiment, outlived
         self.run_id = tracker.run_id
 
     @classmethod
@@ -64,7 +78,8 @@ class Sweep:
             tracker.start(f"sweep {text}", params={"overrides": text}, tags=tags | identity)
         if tracker.store is None:
             raise UserError("the sweep was not started: its jobs would not find their parent run.")
-        return cls(tracker, uri=uri, experiment=experiment)
+        outlived = "submitit" in config.hydra.launcher._target_
+        return cls(tracker, uri=uri, experiment=experiment, outlived=outlived)
 
     @classmethod
     def reopen(cls, run_id: str, *, uri: str, experiment: str, status: str) -> Self:
@@ -90,7 +105,8 @@ class Sweep:
         Returns:
             The names of the jobs that did not finish.
         """
-        here = self._tracker.end_children()
+        early = error is not None and not isinstance(error, JobFailed)
+        here = [] if early and self._outlived else self._tracker.end_children()
         store, jobs = self._read_jobs()
         if jobs is None:
             lost = [facts.name for facts in here if facts.status != "FINISHED"]
@@ -100,17 +116,19 @@ class Sweep:
             # nothing started: there is nothing to hang below a parent, and the error is told on the command line
             self._tracker.discard()
             return []
+        reason = error
+        if lost and not early:
+            reason = UserError(f"{len(lost)} of {len(jobs or here)} jobs did not finish: {', '.join(lost)}")
         # what went wrong is written on the parent run; the caller knows it already
-        with suppress(UserError if error is None else type(error)), self._tracker:
+        with suppress(*([type(reason)] if reason else [])), self._tracker:
             if jobs is not None and store is not None:
                 counts = {"sweep/finished": len(jobs) - len(lost), "sweep/unfinished": len(lost)}
                 self._tracker.log(counts, step=self._tracker.resumed)
                 if len(lost) < len(jobs):
                     self._put_side_by_side(store, jobs)
-            if error is not None:
-                raise error
-            if lost:
-                raise UserError(f"{len(lost)} of {len(jobs or here)} jobs did not finish: {', '.join(lost)}")
+                    self._tell_best(jobs)
+            if reason is not None:
+                raise reason
         return lost
 
     def _read_jobs(self) -> "tuple[Store, list[StoredRun]] | tuple[None, None]":
@@ -139,6 +157,14 @@ class Sweep:
             self._tracker.tag({"bnexp.undrawn": " ".join(problems)})
             print(f"bnexp: the sweep's table is stored, but {' '.join(problems)}", file=sys.stderr)
 
+    def _tell_best(self, jobs: "list[StoredRun]") -> None:
+        """Names the job that a search, such as Optuna's, would choose: the first of the highest headline accuracy."""
+        measured = [job for job in jobs if job.status == "FINISHED" and HEADLINE in job.metrics]
+        if measured:
+            best = max(measured, key=lambda job: job.metrics[HEADLINE])
+            self._tracker.log({"sweep/best_accuracy": best.metrics[HEADLINE]}, step=self._tracker.resumed)
+            self._tracker.tag({"bnexp.sweep.best": best.name, "bnexp.sweep.best_run": best.run_id})
+
 
 class LeadSweep(Callback):
     """Starts the parent run when Hydra starts a sweep, and tells every job of it."""
@@ -154,6 +180,11 @@ class LeadSweep(Callback):
         # jobs are composed anew from these overrides, by every launcher and on every machine
         with read_write(config.hydra.overrides):
             config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT_VARIABLE}={sweep.run_id}")
+        given = [override.lstrip("+").partition("=")[0] for override in config.hydra.overrides.hydra]
+        for key, value in SEARCH.items():
+            if key in config.hydra.sweeper and f"hydra.sweeper.{key}" not in given:
+                with read_write(config.hydra.sweeper):
+                    config.hydra.sweeper[key] = value
 
 
 def finish_sweep(error: BaseException | None = None) -> list[str]:
@@ -166,3 +197,24 @@ def finish_sweep(error: BaseException | None = None) -> list[str]:
         The names of the jobs that did not finish.
     """
     return _leading.pop().finish(error) if _leading else []
+
+
+def join_sweep(folder: str, uri: str) -> None:
+    """Has a job work in the sweep's folder, wherever its launcher runs it, if that machine has the folder.
+
+    Args:
+        folder: where the sweep was started.
+        uri: of the sweep's tracking store.
+
+    Raises:
+        UserError: the store is a file that the job's machine does not have.
+    """
+    with suppress(OSError):
+        os.chdir(folder)
+    database = uri.removeprefix("sqlite:///").partition("?")[0]
+    if os.environ.get(PARENT_VARIABLE) and database != uri and not os.path.exists(database):
+        # MLflow would make an empty one, and the run would be lost there
+        raise UserError(
+            f"tracking.uri={uri}: must be a store that every machine of the sweep reaches, and {socket.gethostname()} "
+            "has no such file. Start mlflow server, and give tracking.uri=http://HOST:5000."
+        )

@@ -1,6 +1,7 @@
 """Signals become one exception, and wait where something must be done whole."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from bnexp import interrupt
-from bnexp.interrupt import SIGNALS, Interrupted, raise_on_signals, uninterrupted
+from bnexp.interrupt import SIGNALS, Interrupted, interruptible, raise_on_signals, uninterrupted
 
 
 @pytest.fixture
@@ -42,6 +43,23 @@ def test_what_the_caller_ignores_stays_ignored(handlers):
     raise_on_signals()
     os.kill(os.getpid(), signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_worker_process_hands_it_on():
+    handed = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM)))
+    assert (handed.number, str(handed)) == (signal.SIGTERM, "stopped by SIGTERM")
+
+
+def test_only_the_block_is_interruptible(handlers):
+    """What a launcher does on a signal between two jobs is its own affair."""
+
+    def own(*_):
+        pass
+
+    signal.signal(signal.SIGTERM, own)
+    with pytest.raises(Interrupted), interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is own
 
 
 def test_it_waits_for_the_end_of_the_block(handlers):

@@ -102,6 +102,8 @@ def test_dependencies_are_what_the_package_imports():
 def test_dependencies_are_ranges():
     lines = PROJECT["dependencies"] + [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
     for line in lines:
+        if line.startswith("bnexp["):  # extras of its own
+            continue
         assert re.fullmatch(r"[a-z0-9-]+(\[[a-z-]+\])?>=[0-9.]+,<[0-9.]+", line), line
 
 

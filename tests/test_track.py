@@ -9,8 +9,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
@@ -301,43 +299,6 @@ def test_where_to_look(folder):
     with tracker_in(folder) as tracker:
         tracker.start("name", params={}, tags={})
     assert tracker.where().startswith(f"python -m mlflow ui --backend-store-uri {store(folder)}\n")
-
-
-class Server:
-    """A real `mlflow server` that keeps its artifacts itself; what it has outlives it."""
-
-    def __init__(self, folder):
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self._port = free.getsockname()[1]
-        self.uri, self.folder = f"http://127.0.0.1:{self._port}", folder
-        folder.mkdir()
-
-    def start(self):
-        line = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
-        line += ["--backend-store-uri", f"sqlite:///{self.folder}/m.db", "--workers", "1"]
-        line += ["--artifacts-destination", f"{self.folder}/a"]
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(line, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
-        for _ in range(240):
-            try:
-                urlopen(f"{self.uri}/health", timeout=1).close()
-                break
-            except (URLError, OSError):
-                assert self._process.poll() is None, (self.folder / "log").read_text()
-                time.sleep(0.5)
-
-    def stop(self, number=signal.SIGTERM):
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, number)
-            self._process.wait(30)
-
-
-@pytest.fixture
-def server(folder):
-    server = Server(folder / "server")
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.mark.slow

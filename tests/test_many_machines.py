@@ -1,0 +1,96 @@
+"""A sweep on a cluster, tracked to a server: a real Ray cluster of two workers and a real `mlflow server`."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from mlflow import MlflowClient
+from small import ONE_LAYER
+
+pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+
+
+@pytest.fixture
+def cluster(folder):
+    """The address of a Ray cluster: a head that runs nothing, and two workers of one job each in folders of their own."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--node-ip-address", "127.0.0.1"]
+    nodes = []
+    # not under `folder`: Ray keeps sockets there, whose paths must be short
+    with TemporaryDirectory(prefix="ray") as scratch:
+        head = ["--head", "--port", str(port), "--num-cpus", "0", "--temp-dir", scratch]
+        worker = ["--address", address, "--num-cpus", "1"]
+        try:
+            # one after the other: on a busy machine a node that registers while another does may give up
+            nodes.append(
+                _start([*ray, *head, "--include-dashboard", "false", "--disable-usage-stats"], folder / "head")
+            )
+            _wait_for(nodes[-1], folder / "head")
+            for name in ("worker0", "worker1"):
+                nodes.append(_start([*ray, *worker], folder / name))
+                _wait_for(nodes[-1], folder / name)
+            yield address
+        finally:
+            for node in nodes:
+                # polite killing takes Ray up to a minute, and there is nothing to be saved
+                with suppress(ProcessLookupError):
+                    os.killpg(node.pid, signal.SIGKILL)
+                node.wait()
+
+
+def _start(line, folder):
+    folder.mkdir()
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(line, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def _wait_for(node, folder):
+    deadline = time.monotonic() + 240
+    while "Ray runtime started" not in (log := (folder / "log").read_text()):
+        assert node.poll() is None, log
+        assert time.monotonic() < deadline, log
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_every_child_is_on_the_server_once(folder, server, cluster, command, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", cluster)
+    small = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
+    done = command(
+        "-m", "hydra/launcher=ray_cluster", f"tracking.uri={server.uri}", *small, "decay=0.5,0.9", "seed=0,1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+    far = MlflowClient(tracking_uri=server.uri)
+    runs = far.search_runs([far.get_experiment_by_name("bnexp").experiment_id])
+    (parent,) = (run for run in runs if "bnexp.sweep" in run.data.tags)
+    children = [run for run in runs if run is not parent]
+    assert Counter((run.data.params["decay"], run.data.params["seed"], run.info.status) for run in children) == Counter(
+        (decay, seed, "FINISHED") for decay in ("0.5", "0.9") for seed in ("0", "1")
+    )
+    for child in children:
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.info.artifact_uri.startswith("mlflow-artifacts:")
+        names = {file.path for file in far.list_artifacts(child.info.run_id)}
+        assert {"config.yaml", "trajectories.npz", "trajectories.png", "checkpoint"} <= names
+        assert "test/accuracy" in child.data.metrics
+    assert parent.info.status == "FINISHED"
+    assert (parent.data.metrics["sweep/finished"], parent.data.metrics["sweep/unfinished"]) == (4, 0)
+    assert {"comparison.csv", "comparison.json"} <= {file.path for file in far.list_artifacts(parent.info.run_id)}
+    table = far.download_artifacts(parent.info.run_id, "comparison.csv", str(folder))
+    assert len(Path(table).read_text().splitlines()) > 2
+
+    # both workers worked, which Hydra's folders show: it makes the first where the worker was started
+    for name in ("worker0", "worker1"):
+        assert (folder / name / "runs" / "hydra").is_dir()
