@@ -3,18 +3,23 @@
 `tf.compat.v1.wrap_function` keeps a graph's semantics (collections, and only ancestors of a fetch run), and a pruning
 of it can be called from a `tf.function`. A whole training run is then one call, with batches gathered in the graph.
 
-Three ways to loop, by what was measured:
+Four ways to loop, by what was measured on two cores:
   * `whole`: the loop itself is compiled by XLA. Dense networks: two to three times the rate of Session.run.
-  * `step`: an ordinary serial loop over compiled steps. Convolutions on a CPU, which XLA runs badly inside its own
-    loops.
-  * `parallel`: an ordinary loop whose iterations overlap. Convolutions at inference, where nothing is written.
+  * `side_by_side`: where nothing is written, a compiled loop a core, each with its part of the calls. Twice the rate of
+    one loop, also for convolutions over single examples, which are too small to be shared out among the cores.
+  * `step`: an ordinary serial loop over compiled steps. Training with convolutions on a CPU, which XLA runs badly
+    inside its own loops when they have many examples.
+  * `parallel`: an ordinary loop whose iterations overlap. Convolutions over batches, where nothing is written; and,
+    with nothing compiled, whatever is called a few times at once, again and again.
 
 Iterations of an ordinary loop overlap by default and nothing orders one step's writes before the next step's reads:
 wherever a variable is written the loop is serial.
 """
 
+import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +34,9 @@ from bnexp.graph import Graph, Pruning
 
 v1 = tf.compat.v1
 
-Loop = Literal["whole", "step", "parallel"]
+Loop = Literal["whole", "side_by_side", "step", "parallel"]
+
+CORES = os.cpu_count() or 1
 
 # iterations that may overlap where nothing is written; measured best on two cores
 PARALLEL_ITERATIONS = 10
@@ -91,13 +98,13 @@ class CompiledEngine:
 class _CompiledProgram:
     def __init__(self, engine: CompiledEngine, pruning: Pruning, call: Callable[..., Any], calls: int | None) -> None:
         self._engine, self._pruning, self._call, self._calls = engine, pruning, call, calls
-        if calls is not None:
-            self._loop = _make_loop(call, list(pruning.outputs.values()), _best_loop(pruning, engine._device))
-            self._traced: dict[Any, Callable[..., Any]] = {}
+        self._types = ancestor_types(pruning.outputs.values())
+        self._traced: dict[Any, Callable[..., Any]] = {}
+        self._seen: set[tuple[int, ...]] = set()
 
     def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
         tensors = [self._engine.on_device(array) for array in arrays]
-        length = self._calls
+        length = self._calls or self._length_of_repeated(rows)
         with tf.device(self._engine._device):
             if length is None:
                 calls = [self._call(*(tf.gather(tensor, row) for tensor in tensors)) for row in rows]
@@ -107,6 +114,15 @@ class _CompiledProgram:
                 stacked = [np.concatenate(column) for column in zip(*chunks, strict=True)]
         return dict(zip(self._pruning.outputs, stacked, strict=True))
 
+    def _length_of_repeated(self, rows: np.ndarray) -> int | None:
+        """Returns the length of a loop for a few calls that were made before, or None where they are made one by one.
+
+        From the second time on an ordinary loop pays, and it gives the same bits.
+        """
+        repeated = rows.shape in self._seen
+        self._seen.add(rows.shape)
+        return len(rows) if repeated and len(rows) > 1 and not _writes(self._types) else None
+
     def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray, length: int) -> list[np.ndarray]:
         # padded to one length, so that a shorter last chunk does not compile the loop again
         padded = np.concatenate([rows, np.zeros([length - len(rows), *rows.shape[1:]], rows.dtype)])
@@ -114,23 +130,37 @@ class _CompiledProgram:
         shapes = tuple(tuple(tensor.shape) for tensor in [*tensors, padded])
         if shapes not in self._traced:
             # traced by hand: TensorFlow takes many loops from one line of code for one function retraced by mistake
-            self._traced[shapes] = self._loop.get_concrete_function(*feeds)
+            batch = padded.shape[1] if padded.ndim > 1 else 1
+            loop: Loop = "parallel" if self._calls is None else _best_loop(self._types, self._engine._device, batch)
+            run = _make_loop(self._call, list(self._pruning.outputs.values()), loop)
+            self._traced[shapes] = run.get_concrete_function(*feeds)
         stacked = self._traced[shapes](*feeds)
         return [column.numpy()[: len(rows)] for column in stacked]
 
 
-def _best_loop(pruning: Pruning, device: str) -> Loop:
-    """Chooses how to loop over a pruning, by what its ancestors do."""
-    types = ancestor_types(pruning.outputs.values())
-    if "Conv2D" not in types or "GPU" in device:
+def _best_loop(types: Set[str], device: str, batch: int) -> Loop:
+    """Chooses how to loop over compiled calls.
+
+    Args:
+        types: of the ops that a call runs.
+        device: TensorFlow's name of it.
+        batch: examples a call.
+    """
+    if "GPU" in device:
         return "whole"
-    return "step" if any(is_write(op_type) for op_type in types) else "parallel"
+    if "Conv2D" in types and (batch > 1 or "Conv2DBackpropFilter" in types):
+        return "step" if _writes(types) else "parallel"
+    return "whole" if _writes(types) else "side_by_side"
+
+
+def _writes(types: Iterable[str]) -> bool:
+    return any(map(is_write, types))
 
 
 def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loop) -> Any:
     step = tf.function(call, jit_compile=True) if loop == "step" else call
 
-    @tf.function(jit_compile=loop == "whole")
+    @tf.function(jit_compile=loop in ("whole", "side_by_side"))
     def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
         length, *batch = rows.shape
         columns = [
@@ -150,5 +180,22 @@ def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loo
             parallel_iterations=PARALLEL_ITERATIONS if loop == "parallel" else 1,
         )
         return [column.stack() for column in columns]
+
+    return _side_by_side(run) if loop == "side_by_side" else run
+
+
+def _side_by_side(loop: Any) -> Any:
+    """Returns a loop that shares its calls out among as many of `loop` as there are cores."""
+
+    @tf.function
+    def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
+        length = rows.shape[0]
+        part = ceil(length / CORES)  # all of one length, and so compiled once
+        padded = tf.pad(rows, [[0, part * CORES - length], *([0, 0] for _ in rows.shape[1:])])
+        parts = [
+            loop(tensors, padded[first : first + part], tf.clip_by_value(count - first, 0, part))
+            for first in range(0, part * CORES, part)
+        ]
+        return [tf.concat(column, 0)[:length] for column in zip(*parts, strict=True)]
 
     return run

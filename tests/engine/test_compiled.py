@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small import ONE_LAYER, images, rows, small_model
 
+from bnexp.ancestry import ancestor_types
 from bnexp.engine import compiled
 
 
@@ -30,16 +31,16 @@ def test_training_is_the_same_in_every_serial_loop(network, loop, monkeypatch):
     dataset = images()
     # the pruned function called from Python, a step at a time: no loop at all
     direct = built(network, dataset).train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=None)
-    monkeypatch.setattr(compiled, "_best_loop", lambda pruning, device: loop)
+    monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: loop)
     looped = built(network, dataset).train(dataset.x_train, dataset.y_train, rows(dataset, 6), calls=6)
     # float32, as derived in tests/conformance/test_engine.py
     assert_same(looped, direct, tolerance=2.4e-5)
 
 
-@pytest.mark.parametrize("loop", ["whole", "step", "parallel"])
+@pytest.mark.parametrize("loop", ["whole", "side_by_side", "step", "parallel"])
 def test_predictions_are_the_same_in_every_loop(network, loop, monkeypatch):
     dataset = images()
-    monkeypatch.setattr(compiled, "_best_loop", lambda pruning, device: loop)
+    monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: loop)
     monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1)
     looped = built(network, dataset).predict(dataset.x_test, batch_size=1)
     monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1000)
@@ -49,19 +50,57 @@ def test_predictions_are_the_same_in_every_loop(network, loop, monkeypatch):
     assert len(np.unique(np.round(direct, 3), axis=0)) == 30  # unlike examples, in order
 
 
-def test_a_convolution_on_a_cpu_is_not_looped_over_by_xla():
-    dataset = images()
-    engine = built("cnn", dataset)._engine
-    assert compiled._best_loop(engine.graph.train, "/CPU:0") == "step"
-    assert compiled._best_loop(engine.graph.inference.only(["outputs"]), "/CPU:0") == "parallel"
-    assert compiled._best_loop(engine.graph.train, "/GPU:0") == "whole"
-    assert compiled._best_loop(built("mlp", dataset)._engine.graph.train, "/CPU:0") == "whole"
+def loop_of(pruning, *, device="/CPU:0", batch=10):
+    return compiled._best_loop(ancestor_types(pruning.outputs.values()), device, batch)
 
 
-def test_a_leaking_convolution_is_never_looped_over_in_parallel():
+def test_many_examples_of_a_convolution_on_a_cpu_are_not_looped_over_by_xla():
+    graph = built("cnn", images())._engine.graph
+    assert loop_of(graph.train) == "step"
+    assert loop_of(graph.train, batch=1) == "step"
+    assert loop_of(graph.inference.only(["outputs"])) == "parallel"
+    assert loop_of(graph.inference.only(["outputs"]), batch=1) == "side_by_side"
+    assert loop_of(graph.train, device="/GPU:0") == "whole"
+
+
+def test_a_dense_network_is_looped_over_by_xla():
+    graph = built("mlp", images())._engine.graph
+    assert loop_of(graph.train) == "whole"
+    assert loop_of(graph.inference.only(["outputs"])) == "side_by_side"
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+def test_calls_that_leak_are_made_one_after_another(network, batch):
+    model = small_model(images(), "variant=contrib_twin", ONE_LAYER[network], network=network)
+    assert loop_of(model._engine.graph.inference.only(["outputs"]), batch=batch) in ("whole", "step")
+
+
+@pytest.mark.parametrize("cores", [1, 2, 7])
+@pytest.mark.parametrize("calls", [20, 30, 64])
+def test_calls_are_shared_out_among_any_number_of_cores(cores, calls, monkeypatch):
+    """Thirty examples: some loops are full, some get a part, some nothing."""
     dataset = images()
-    model = small_model(dataset, "variant=contrib_twin", ONE_LAYER["cnn"], network="cnn")
-    assert compiled._best_loop(model._engine.graph.inference.only(["outputs"]), "/CPU:0") == "step"
+    monkeypatch.setattr(compiled, "CORES", cores)
+    monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1)
+    monkeypatch.setattr("bnexp.model.LONGEST_LOOP", calls)
+    model = built("mlp", dataset)
+    shared = model.predict(dataset.x_test, batch_size=1)
+    monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: "whole")
+    np.testing.assert_array_equal(shared, built("mlp", dataset).predict(dataset.x_test, batch_size=1))
+
+
+@pytest.mark.parametrize("variant", ["update_ops", "contrib_twin"])
+def test_a_few_calls_made_again_give_the_same_bits(network, variant):
+    """From the second time on in a loop of their own, unless they write."""
+    dataset = images()
+    model = small_model(dataset, f"variant={variant}", ONE_LAYER[network], network=network)
+    with model.untouched():
+        first = model.predict(dataset.x_test, batch_size=5)
+    for _ in range(2):
+        with model.untouched():
+            np.testing.assert_array_equal(model.predict(dataset.x_test, batch_size=5), first)
+    (program,) = model._programs.values()
+    assert len(program._traced) == (1 if variant == "update_ops" else 0)
 
 
 def test_chunks_and_padding_change_nothing(network):
@@ -87,7 +126,7 @@ def test_calls_do_not_trace_again(network):
     for steps in (4, 4, 7, 2):
         model.train(dataset.x_train, dataset.y_train, rows(dataset, steps), calls=4)
     (program,) = model._programs.values()
-    assert program._loop.experimental_get_tracing_count() == 1
+    assert len(program._traced) == 1
 
 
 def test_another_batch_size_is_traced_once():
@@ -98,7 +137,7 @@ def test_another_batch_size_is_traced_once():
         for batch_size in (10, 5):
             model.train(dataset.x_train, dataset.y_train, rows(dataset, 3, batch_size=batch_size), calls=3)
     (program,) = model._programs.values()
-    assert program._loop.experimental_get_tracing_count() == 2
+    assert len(program._traced) == 2
 
 
 def test_a_dataset_goes_to_the_device_once():
