@@ -12,7 +12,7 @@ from .agreement import check_losses, check_moments, check_outputs
 from .contenders import PASSES, Entry, entries
 from .exact import exact
 from .problem import Problem
-from .timing import interleaved
+from .timing import Clock, interleaved
 from .worker import Worker
 
 OWN = "bnexp"
@@ -27,6 +27,9 @@ SIZES = {
     ("final pass", "cnn"): 10_000,
 }
 
+# times slower than the best of its family
+HOPELESS = 4.0
+
 # examples whose moments are checked against float64: whole batches of 60 and of 64
 CHECKED = 1920
 
@@ -38,24 +41,33 @@ class Timing:
     Attributes:
         family: its library, or how it is set up.
         amount: steps or examples in a repetition.
-        seconds: of each repetition.
+        clocks: of each repetition.
         first: seconds of the first, untimed call, with compilation.
         distance: of its losses or outputs from bnexp's.
     """
 
     family: str
     amount: int
-    seconds: list[float]
+    clocks: list[Clock]
     first: float
     distance: float
 
     @property
     def rates(self) -> list[float]:
-        return [self.amount / seconds for seconds in self.seconds]
+        return [self.amount / clock.seconds for clock in self.clocks]
 
     @property
     def rate(self) -> float:
         return median(self.rates)
+
+    @property
+    def cpu(self) -> float:
+        """Processor seconds of one step or example."""
+        return median(clock.cpu for clock in self.clocks) / self.amount
+
+
+# a contender, what it does in a repetition, the seconds of its first call, its distance from bnexp
+_First = tuple[Entry, int, float, float]
 
 
 class Peers:
@@ -85,30 +97,30 @@ class Peers:
         """Times training; bnexp's with recording every step and with its snapshots, and its steps alone."""
         amount = self._amount("training", problem.network)
         expected: np.ndarray = np.empty(0)
-        firsts: dict[str, tuple[Entry, int, float, float]] = {}
-        tasks: dict[str, Callable[[], float]] = {}
-        steps_alone: list[float] = []
+        firsts: dict[str, _First] = {}
+        tasks: dict[str, Callable[[], Clock]] = {}
+        steps_alone: list[Clock] = []
         for entry in entries(problem.network, "training"):
             own = self._make(entry, problem)
             count = _share(amount, entry, at_least=60)
             own("load", problem.state)
-            first, losses = own("train", count)
+            clock, losses = own("train", count)
             expected = losses if entry.name == OWN else expected
             block = self._worker(entry).get(entry, problem, "block")
             distance = check_losses(entry.name, losses, expected, block=block, kinks=problem.network == "cnn")
-            firsts[entry.name] = entry, count, first, distance
-            self._say(f"  {entry.name}: losses agree to {distance:.1e}; first call {first:.2f} s for {count} steps")
+            firsts[entry.name] = entry, count, clock.seconds, distance
+            self._say(f"  {entry.name}: losses agree to {distance:.1e}; first call {clock.seconds:.2f} s")
 
-            def task(own: Callable[..., Any] = own, entry: Entry = entry, count: int = count) -> float:
+            def task(own: Callable[..., Any] = own, entry: Entry = entry, count: int = count) -> Clock:
                 own("load", problem.state)
-                seconds, _ = own("train", count)
+                clock: Clock = own("train", count)[0]
                 if entry.name == OWN:
-                    steps_alone.append(self._worker(entry).get(entry, problem, "seconds_of_steps"))
-                return float(seconds)
+                    alone: float = self._worker(entry).get(entry, problem, "seconds_of_steps")
+                    steps_alone.append(Clock(alone, clock.cpu))
+                return clock
 
             tasks[entry.name] = task
-        measured = interleaved(tasks, self._repetitions)
-        timings = _timings(firsts, measured)
+        timings = self._timed(firsts, tasks)
         own_timing = timings[OWN]
         timings["bnexp, steps alone"] = Timing(
             "bnexp, steps alone", own_timing.amount, steps_alone, own_timing.first, 0.0
@@ -121,28 +133,28 @@ class Peers:
         _, trained = self._worker(bnexp).call(bnexp, problem, "state")
         amount = self._amount("evaluation", problem.network)
         expected: np.ndarray = np.empty(0)
-        firsts: dict[str, tuple[Entry, int, float, float]] = {}
-        tasks: dict[str, Callable[[], float]] = {}
+        firsts: dict[str, _First] = {}
+        tasks: dict[str, Callable[[], Clock]] = {}
         for entry in entries(problem.network, "evaluation"):
             own = self._make(entry, problem)
             own("load", trained)
             count = _share(amount, entry, at_least=100)
-            first, outputs = own("predict", count)
+            clock, outputs = own("predict", count)
             expected = outputs if entry.name == OWN else expected
             distance = check_outputs(entry.name, outputs, expected)
-            firsts[entry.name] = entry, count, first, distance
-            self._say(f"  {entry.name}: outputs agree to {distance:.1e}; first call {first:.2f} s for {count} examples")
+            firsts[entry.name] = entry, count, clock.seconds, distance
+            self._say(f"  {entry.name}: outputs agree to {distance:.1e}; first call {clock.seconds:.2f} s")
             method = "evaluate" if entry.name == OWN else "predict"
-            tasks[entry.name] = partial(_seconds, own, method, count)
-        return _timings(firsts, interleaved(tasks, self._repetitions))
+            tasks[entry.name] = partial(_clock, own, method, count)
+        return self._timed(firsts, tasks)
 
     def final_pass(self, problem: Problem) -> dict[str, Timing]:
         """Times the final passes of bnexp, torch.optim.swa_utils.update_bn and fvcore's update_bn_stats."""
         amount = self._amount("final pass", problem.network)
         (bnexp, *_) = entries(problem.network, "training")
         _, trained = self._worker(bnexp).call(bnexp, problem, "state")
-        firsts: dict[str, tuple[Entry, int, float, float]] = {}
-        tasks: dict[str, Callable[[], float]] = {}
+        firsts: dict[str, _First] = {}
+        tasks: dict[str, Callable[[], Clock]] = {}
         for kind, title in PASSES.items():
             for entry in entries(problem.network, kind):
                 own = self._make(entry, problem)
@@ -152,10 +164,30 @@ class Peers:
                 _, found = own("final_pass", kind, min(amount, CHECKED))
                 distance = check_moments(name, found, exact(problem, trained, kind, min(amount, CHECKED)))
                 first, _ = own("final_pass", kind, amount)
-                firsts[name] = replace(entry, family=family), amount, first, distance
-                tasks[name] = partial(_seconds, own, "final_pass", kind, amount)
+                firsts[name] = replace(entry, family=family), amount, first.seconds, distance
+                tasks[name] = partial(_clock, own, "final_pass", kind, amount)
                 self._say(f"  {name}: within {distance:.1e} of float64")
-        return _timings(firsts, interleaved(tasks, self._repetitions))
+        return self._timed(firsts, tasks)
+
+    def _timed(self, firsts: Mapping[str, _First], tasks: dict[str, Callable[[], Clock]]) -> dict[str, Timing]:
+        """Times everybody in turn, but for settings that one trial shows to be far behind their family's best."""
+        families = [entry.family for entry, *_ in firsts.values()]
+        trial = {
+            name: tasks[name]().seconds / firsts[name][1]
+            for name in tasks
+            if families.count(firsts[name][0].family) > 1
+        }
+        for name, seconds in trial.items():
+            best = min(other for key, other in trial.items() if firsts[key][0].family == firsts[name][0].family)
+            if seconds > HOPELESS * best:
+                self._say(f"  {name}: {seconds / best:.0f} times slower than the best of its family, left out")
+                del tasks[name]
+        measured = interleaved(tasks, self._repetitions)
+        return {
+            name: Timing(entry.family, count, measured[name], first, distance)
+            for name, (entry, count, first, distance) in firsts.items()
+            if name in tasks
+        }
 
     def _amount(self, work: str, network: str) -> int:
         return max(1, round(SIZES[work, network] * self._scale))
@@ -165,13 +197,13 @@ class Peers:
             self._workers[entry.module] = Worker()
         return self._workers[entry.module]
 
-    def _make(self, entry: Entry, problem: Problem) -> Callable[..., tuple[float, Any]]:
+    def _make(self, entry: Entry, problem: Problem) -> Callable[..., tuple[Clock, Any]]:
         worker = self._worker(entry)
         worker.make(entry, problem)
         return partial(worker.call, entry, problem)
 
 
-def _seconds(own: Callable[..., tuple[float, Any]], method: str, *arguments: Any) -> float:
+def _clock(own: Callable[..., tuple[Clock, Any]], method: str, *arguments: Any) -> Clock:
     return own(method, *arguments)[0]
 
 
@@ -179,10 +211,3 @@ def _share(amount: int, entry: Entry, *, at_least: int) -> int:
     count = max(round(amount * entry.share), min(at_least, amount))
     block = int(entry.settings.get("block", 1))
     return max(count // block * block, block)
-
-
-def _timings(firsts: Mapping[str, Any], measured: Mapping[str, list[float]]) -> dict[str, Timing]:
-    return {
-        name: Timing(entry.family, count, measured[name], first, distance)
-        for name, (entry, count, first, distance) in firsts.items()
-    }

@@ -84,12 +84,12 @@ def about(machine: Machine, data: str, repetitions: int, date: str) -> dict[str,
 def timings_table(work: str, timings: Mapping[str, Timing]) -> Table:
     """Returns everybody's rates."""
     table = Table(title=work, title_justify="left")
-    for name in ("who", "a second", "from", "to", "first call, s", "distance"):
+    for name in ("who", "a second", "from", "to", "CPU, us", "first call, s", "distance"):
         table.add_column(name, justify="left" if name == "who" else "right")
     for name, timing in sorted(timings.items(), key=lambda item: -item[1].rate):
         low, high = min(timing.rates), max(timing.rates)
         numbers = (f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in (timing.rate, low, high))
-        table.add_row(name, *numbers, f"{timing.first:.2f}", f"{timing.distance:.1e}")
+        table.add_row(name, *numbers, f"{timing.cpu * 1e6:,.1f}", f"{timing.first:.2f}", f"{timing.distance:.1e}")
     return table
 
 

@@ -3,9 +3,25 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
+
+Measured = TypeVar("Measured")
 
 
-def interleaved(tasks: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, list[float]]:
+@dataclass(frozen=True)
+class Clock:
+    """A measured time.
+
+    Attributes:
+        seconds: of the clock on the wall.
+        cpu: seconds of processor time, of all threads together; other people's load adds nothing to it.
+    """
+
+    seconds: float
+    cpu: float
+
+
+def interleaved(tasks: Mapping[str, Callable[[], Measured]], repetitions: int) -> dict[str, list[Measured]]:
     """Runs every task once, then every task again, so that a slow minute of the machine is everybody's.
 
     Args:
@@ -13,7 +29,7 @@ def interleaved(tasks: Mapping[str, Callable[[], float]], repetitions: int) -> d
         repetitions: rounds; each starts one further down the list, so that nobody always comes after the same one.
     """
     names = list(tasks)
-    measured: dict[str, list[float]] = {name: [] for name in names}
+    measured: dict[str, list[Measured]] = {name: [] for name in names}
     for repetition in range(repetitions):
         shift = repetition % len(names)
         for name in names[shift:] + names[:shift]:

@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import traceback
 from multiprocessing.connection import Connection
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from .contenders import Entry
 from .problem import Problem
+from .timing import Clock
 
 
 class Worker:
@@ -25,9 +26,9 @@ class Worker:
         """Makes a contender, once."""
         self._ask(("make", entry, problem))
 
-    def call(self, entry: Entry, problem: Problem, method: str, *arguments: Any) -> tuple[float, Any]:
-        """Calls a method of a contender; returns the seconds it took and what it returned."""
-        answer: tuple[float, Any] = self._ask(("call", (entry.name, problem.network), method, arguments))
+    def call(self, entry: Entry, problem: Problem, method: str, *arguments: Any) -> tuple[Clock, Any]:
+        """Calls a method of a contender; returns the time it took and what it returned."""
+        answer: tuple[Clock, Any] = self._ask(("call", (entry.name, problem.network), method, arguments))
         return answer
 
     def get(self, entry: Entry, problem: Problem, attribute: str) -> Any:
@@ -73,6 +74,6 @@ def _answer(made: dict[tuple[str, str], Any], kind: str, which: Any, *rest: Any)
     if kind == "get":
         return getattr(made[which], rest[0])
     method, arguments = rest
-    started = perf_counter()
+    started, worked = perf_counter(), process_time()
     result = getattr(made[which], method)(*arguments)
-    return perf_counter() - started, result
+    return Clock(perf_counter() - started, process_time() - worked), result

@@ -72,7 +72,10 @@ class Contender:
 
     def evaluate(self, count: int) -> float:
         """The evaluation as a run does it, with its look at what moved; returns the accuracy."""
-        return evaluate(self.model, self.dataset.x_test[:count], self.dataset.y_test[:count], batch_size=1).accuracy
+        x, y = self.dataset.x_test, self.dataset.y_test
+        if count < len(x):
+            x, y = x[:count], y[:count]
+        return evaluate(self.model, x, y, batch_size=1).accuracy
 
     def final_pass(self, kind: str, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         measure = instantiate(compose(f"final_pass={kind}").final_pass)
