@@ -157,7 +157,7 @@ def test_a_kept_model_is_as_good_as_a_new_one(nothing_kept, engine):
     assert models[0] is models[1] is models[2]
     if engine == "compiled":
         (program,) = models[0]._programs.values()
-        assert program._loop.experimental_get_tracing_count() == 1
+        assert len(program._traced) == 1
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ CASES += [("whole", "update_ops", 0.9), ("step", "update_ops", 0.9), ("step", "t
 
 @pytest.mark.parametrize(("loop", "variant", "decay"), CASES)
 def test_a_shared_training_gives_the_bits_of_one_s_own(dataset, tmp_path, monkeypatch, loop, variant, decay):
-    monkeypatch.setattr(compiled, "_best_loop", lambda pruning, device: loop)
+    monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: loop)
     first = both_ranks(dataset, variant, decay)
     if first._engine.graph.average is None:
         pytest.skip("trains by itself: its updates do not stand apart")
