@@ -68,6 +68,7 @@ class Sweep:
         overrides = [o for o in config.hydra.overrides.task if not o.lstrip("+").startswith(("tracking.", "resume="))]
         text = " ".join(overrides)
         uri, experiment = config.tracking.uri, config.tracking.experiment
+        outlived = "submitit" in config.hydra.launcher._target_
         tracker = Tracker(uri=uri, experiment=experiment, runs=RUNS)
         identity = {"bnexp.sweep.key": sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:32]}
         earlier = tracker.newest(identity) if config.resume else ""
@@ -78,7 +79,6 @@ class Sweep:
             tracker.start(f"sweep {text}", params={"overrides": text}, tags=tags | identity)
         if tracker.store is None:
             raise UserError("the sweep was not started: its jobs would not find their parent run.")
-        outlived = "submitit" in config.hydra.launcher._target_
         return cls(tracker, uri=uri, experiment=experiment, outlived=outlived)
 
     @classmethod

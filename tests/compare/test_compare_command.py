@@ -127,7 +127,11 @@ def test_what_cannot_be_drawn_is_told_and_costs_nothing_else(fakes, tmp_path, mo
 def finished_sweep(fakes):
     """Ends a sweep of two jobs that nobody ran, and returns its parent run and what it holds."""
     config = {
-        "hydra": {"overrides": {"task": ["variant=ema,keras"]}, "sweep": {"dir": "runs/hydra"}},
+        "hydra": {
+            "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
+            "overrides": {"task": ["variant=ema,keras"]},
+            "sweep": {"dir": "runs/hydra"},
+        },
         "tracking": {"uri": fakes.uri, "experiment": "bnexp"},
         "resume": False,
     }
