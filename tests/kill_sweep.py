@@ -1,6 +1,7 @@
 """Kills a sweep with kill -9 at random moments, resumes it each time, and compares it with one that was left in peace.
 
-    python tests/kill_sweep.py [kills] [seed]        twenty kills take about ten minutes on two idle cores
+    python tests/kill_sweep.py [kills [seed [override ...]]]      twenty kills take about ten minutes on two idle cores
+    python tests/kill_sweep.py 10 0 decay=0.9,0.99 steps=40000    a sweep whose jobs share their training
 
 When the sweep is done before it was killed that often, another is started in a folder of its own. In the end each has
 exactly one finished run a job and none that is RUNNING, and every run has, bit for bit, the variables, the trajectories and
@@ -124,13 +125,14 @@ def compare(reference: Path, folder: Path) -> int:
 
 def main() -> None:
     """Runs the whole and prints its figures."""
-    given = sys.argv[1:]
+    given = sys.argv[1:3]
     kills, seed = map(int, given + ["20", "0"][len(given) :])
+    overrides = tuple(sys.argv[3:]) or JOBS
     with TemporaryDirectory(prefix="bnexp-kills-") as name:
         reference = Path(name, "reference")
-        seconds = in_peace(reference, JOBS)
+        seconds = in_peace(reference, overrides)
         print(f"in peace: {seconds:.0f} s", flush=True)
-        tally = killed(Path(name, "killed"), JOBS, kills=kills, longest=LATEST_KILL * seconds, seed=seed)
+        tally = killed(Path(name, "killed"), overrides, kills=kills, longest=LATEST_KILL * seconds, seed=seed)
         compared = sum(compare(reference, folder) for folder in tally.folders)
         jobs = sum(len(runs_of(folder)[1]) for folder in tally.folders)
         print(
