@@ -13,6 +13,12 @@ from bnexp.errors import UserError, exit_with
 RUNS = Path("runs")
 
 
+def sqlite_file(uri: str) -> str | None:
+    """Returns the path of the file that an SQLite tracking URI names, or None where the store is no such file."""
+    prefix = "sqlite:///"
+    return uri.removeprefix(prefix).partition("?")[0] if uri.startswith(prefix) else None
+
+
 def require_writable(folder: Path, argument: str) -> None:
     """Makes `folder` where it is missing.
 

@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
 from bnexp.errors import UserError, exit_with
-from bnexp.folders import RUNS
+from bnexp.folders import RUNS, sqlite_file
 
 if TYPE_CHECKING:
     from bnexp.compare.store import Store, StoredRun
@@ -211,8 +211,8 @@ def join_sweep(folder: str, uri: str) -> None:
     """
     with suppress(OSError):
         os.chdir(folder)
-    database = uri.removeprefix("sqlite:///").partition("?")[0]
-    if os.environ.get(PARENT_VARIABLE) and database != uri and not os.path.exists(database):
+    database = sqlite_file(uri)
+    if os.environ.get(PARENT_VARIABLE) and database is not None and not os.path.exists(database):
         # MLflow would make an empty one, and the run would be lost there
         raise UserError(
             f"tracking.uri={uri}: must be a store that every machine of the sweep reaches, and {socket.gethostname()} "

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from bnexp.errors import UserError, first_line
-from bnexp.folders import require_writable
+from bnexp.folders import require_writable, sqlite_file
 from bnexp.journal import Facts, Journal, Point
 
 # MLflow's settings; a user's own win. A run whose store has gone waits this long once, and then goes on without it
@@ -64,7 +64,7 @@ class TrackingStore:
 
     def __init__(self, uri: str, experiment: str, runs: Path) -> None:
         self.shown_uri = without_password(uri)
-        database = uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ""
+        database = sqlite_file(uri)
         if database:
             require_writable(Path(database).parent, f"tracking.uri={uri}")
         try:

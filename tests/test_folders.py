@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from bnexp.errors import UserError
-from bnexp.folders import RequireFolders, require_writable
+from bnexp.folders import RequireFolders, require_writable, sqlite_file
 
 
 def test_a_folder_is_made(folder):
@@ -46,3 +46,16 @@ def test_hydra_is_stopped_by_an_exit_that_it_does_not_make_a_warning_of(folder, 
     assert caught.value.code == 1
     key = "hydra.run.dir" if start == "on_run_start" else "hydra.sweep.dir"
     assert capsys.readouterr().err.startswith(f"bnexp: {key}: must be a folder that can be written to, got /proc/x ")
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:///runs/mlflow.db", "runs/mlflow.db"),
+        ("sqlite:////srv/mlflow.db?timeout=60", "/srv/mlflow.db"),
+        ("http://127.0.0.1:5000", None),
+        ("postgresql://me@host/mlflow", None),
+    ],
+)
+def test_the_file_of_a_store(uri, file):
+    assert sqlite_file(uri) == file

@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 import numpy as np
 
 from bnexp.errors import UserError, first_line
+from bnexp.folders import sqlite_file
 from bnexp.tracking_store import without_password  # before mlflow, which reads the settings that it makes
 
 import mlflow  # isort: skip
@@ -69,7 +70,8 @@ class Store:
 
     def __init__(self, uri: str, experiment: str) -> None:
         self.shown_uri, self.experiment = without_password(uri), experiment
-        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").partition("?")[0]).exists():
+        database = sqlite_file(uri)
+        if database is not None and not Path(database).exists():
             # MLflow would make an empty store there
             raise UserError(f"tracking.uri={uri}: there is no such file. Run python -m bnexp first, or in that folder.")
         try:
