@@ -1,6 +1,5 @@
 """`python -m bnexp [key=value ...]`: one tracked run, or with -m a sweep."""
 
-import gc
 import os
 import sys
 import traceback
@@ -14,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.config import CONF_DIR, check
 from bnexp.errors import exit_with, explain, first_line
+from bnexp.imports import kept_imports
 from bnexp.interrupt import Interrupted, interruptible, raise_on_signals
 from bnexp.quiet import quiet_stderr
 from bnexp.sweep import HEADLINE, JobFailed, finish_sweep, join_sweep
@@ -31,13 +31,8 @@ def job(config: DictConfig) -> float:
         else:
             check(config)  # here as well, so that most mistakes are told at once; a sweep's are tracked
         # here, so that --help and --cfg job answer without importing TensorFlow
-        with quiet_stderr():
+        with kept_imports(), quiet_stderr():
             from bnexp.run import run
-        if gc.get_freeze_count():
-            gc.collect()  # the networks of a sweep's jobs hold on to themselves, and to their data, in cycles
-        else:
-            # what was imported stays: to look for garbage among half a million objects takes a tenth of a run's time
-            gc.freeze()
         with interruptible():  # here as well: a launcher may run the job in a process that never saw main()
             result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
     except Exception as error:

@@ -14,6 +14,7 @@ ORDER = (
     "errors",
     "interrupt",
     "quiet",
+    "imports",
     "config",
     "folders",
     "device",
