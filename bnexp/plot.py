@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bnexp.trajectory import Trajectories
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
 # of all channels of a layer, those whose population mean stands at these percentiles
 SHOWN_PERCENTILES = (10, 50, 90)
 
 # more points than this are more than the picture has pixels
 MOST_POINTS = 600
+
+# inches around and between the axes. They are given, because to find them Matplotlib would draw a picture twice
+LEFT, RIGHT, TOP, BOTTOM, ACROSS, DOWN = 0.8, 0.15, 0.85, 0.85, 0.85, 0.4
 
 
 def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> None:
@@ -28,9 +28,9 @@ def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> 
         title: says which run it is.
     """
     layers = trajectories.measured_layers
-    figure, axes = plt.subplots(
-        len(layers), 2, figsize=(12, 1.2 + 2.5 * len(layers)), squeeze=False, sharex=True, layout="constrained"
-    )
+    figure = Figure(figsize=(12, 1.2 + 2.5 * len(layers)))
+    axes = figure.subplots(len(layers), 2, squeeze=False, sharex=True)
+    _lay_out(figure, rows=len(layers))
     for (mean_axes, variance_axes), layer in zip(axes, layers, strict=True):
         _draw(mean_axes, trajectories, layer, "mean")
         _draw(variance_axes, trajectories, layer, "variance")
@@ -38,10 +38,12 @@ def plot_trajectories(trajectories: Trajectories, path: Path, *, title: str) -> 
     for bottom in axes[-1]:
         bottom.set_xlabel("training step")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"{title}\nA line that stays on its circles is a moving statistic that inference can trust.")
+    figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False)
+    figure.suptitle(
+        f"{title}\nA line that stays on its circles is a moving statistic that inference can trust.",
+        y=1 - 0.1 / figure.get_figheight(),
+    )
     figure.savefig(path, dpi=100)
-    plt.close(figure)
 
 
 def plot_ladder(rungs: pd.DataFrame, path: Path, *, title: str, decay: float) -> None:
@@ -53,7 +55,8 @@ def plot_ladder(rungs: pd.DataFrame, path: Path, *, title: str, decay: float) ->
         title: says which run it is.
         decay: the run's own, marked.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
     for (ddof, debias), rows in rungs.groupby(["ddof", "zero_debias"]):
         name = f"{'zero-debiased' if debias else 'plain'}, {'Bessel-corrected' if ddof else 'biased'} variance"
         # steps averaged, 1 / (1 - decay), spreads out what decay itself crowds together near 1
@@ -70,7 +73,20 @@ def plot_ladder(rungs: pd.DataFrame, path: Path, *, title: str, decay: float) ->
     axes.legend(frameon=False)
     axes.set_title(f"{title}\nThe same training, other averages", fontsize=10)
     figure.savefig(path, dpi=100)
-    plt.close(figure)
+
+
+def _lay_out(figure: Figure, rows: int) -> None:
+    width, height = figure.get_size_inches()
+    axes_width = (width - LEFT - RIGHT - ACROSS) / 2
+    axes_height = (height - TOP - BOTTOM - DOWN * (rows - 1)) / rows
+    figure.subplots_adjust(
+        left=LEFT / width,
+        right=1 - RIGHT / width,
+        top=1 - TOP / height,
+        bottom=BOTTOM / height,
+        wspace=ACROSS / axes_width,
+        hspace=DOWN / axes_height,
+    )
 
 
 def _draw(axes: Axes, trajectories: Trajectories, layer: str, statistic: str) -> None:
