@@ -4,8 +4,10 @@ import os
 import sys
 import traceback
 from math import nan
+from typing import TYPE_CHECKING
 
 import hydra
+from hydra.conf import RuntimeConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -16,7 +18,10 @@ from bnexp.errors import exit_with, explain, first_line
 from bnexp.imports import kept_imports
 from bnexp.interrupt import Interrupted, interruptible, raise_on_signals
 from bnexp.quiet import quiet_stderr
-from bnexp.sweep import HEADLINE, JobFailed, finish_sweep, join_sweep
+from bnexp.sweep import HEADLINE, JobFailed, finish_sweep, join_sweep, leads_sweep
+
+if TYPE_CHECKING:
+    from bnexp.run import Result
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
@@ -26,15 +31,13 @@ def job(config: DictConfig) -> float:
     overrides = list(hydra_config.overrides.task)
     sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
-        if sweep:
-            join_sweep(hydra_config.runtime.cwd, config.tracking.uri)
-        else:
-            check(config)  # here as well, so that most mistakes are told at once; a sweep's are tracked
-        # here, so that --help and --cfg job answer without importing TensorFlow
-        with kept_imports(), quiet_stderr():
-            from bnexp.run import run
         with interruptible():  # here as well: a launcher may run the job in a process that never saw main()
-            result = run(config, choices=hydra_config.runtime.choices, overrides=overrides, sweep=sweep)
+            result = _run(config, hydra_config.runtime, overrides, sweep=sweep)
+    except Interrupted as interrupt:
+        if not sweep or leads_sweep():
+            raise
+        # this process alone is to end, as by scancel, and the sweep's lead waits to hear of it
+        raise JobFailed(f"{interrupt}. It is KILLED and keeps what it measured.") from None
     except Exception as error:
         message = explain(error)
         if message is None:
@@ -47,6 +50,19 @@ def job(config: DictConfig) -> float:
         # Hydra goes on with the next job, and raises this in the process that leads the sweep
         raise JobFailed(message) from None
     return result.metrics.get(HEADLINE, nan)
+
+
+def _run(config: DictConfig, runtime: RuntimeConf, overrides: list[str], *, sweep: bool) -> "Result":
+    if sweep:
+        join_sweep(runtime.cwd, config.tracking.uri)
+    else:
+        check(config)  # here as well, so that most mistakes are told at once; a sweep's are tracked
+    if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+        config.resume = True  # Slurm ended the same job before, and queued it again
+    # here, so that --help and --cfg job answer without importing TensorFlow
+    with kept_imports(), quiet_stderr():
+        from bnexp.run import run
+    return run(config, choices=runtime.choices, overrides=overrides, sweep=sweep)
 
 
 def main() -> None:

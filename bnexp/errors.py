@@ -27,7 +27,7 @@ def explain(error: Exception) -> str | None:
         return f"{error}. Check the disk's space and its permissions."
     # by name, since importing them takes seconds that `--help` must not wait for
     library = type(error).__module__.split(".")[0]
-    if library in ("mlflow", "tensorflow"):
+    if library in ("mlflow", "submitit", "tensorflow"):
         return f"{library} failed with {type(error).__name__}: {first_line(error)}"
     return None
 

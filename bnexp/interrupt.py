@@ -8,6 +8,9 @@ from types import FrameType
 # what a terminal sends for Ctrl-C and when it closes, and what schedulers send before they kill
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+# what a scheduler is asked to send some time before it ends a job; a launcher has a handler for one of them, or nobody
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+
 _held = 0
 _waiting: list[int] = []
 
@@ -28,23 +31,33 @@ class Interrupted(BaseException):
         return f"stopped by {signal.Signals(self.number).name}"
 
 
-def raise_on_signals() -> None:
-    """Has the signals raise `Interrupted` from here on, except those that are ignored on purpose, as under nohup."""
-    for number in SIGNALS:
+def raise_on_signals(*more: int) -> None:
+    """Has the signals, and `more`, raise `Interrupted` from here on; not one ignored on purpose, as under nohup."""
+    for number in (*SIGNALS, *more):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Has the signals raise `Interrupted` in the block, and then do again what they did before."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    raise_on_signals()
+    """Has the signals raise `Interrupted` in the block, and then do again what they did before.
+
+    So does a scheduler's warning that a launcher has a handler for, as submitit's, which has the job queued again. That
+    handler gets the signal when the block has ended, and may raise something else.
+    """
+    warnings = [number for number in WARNINGS if callable(signal.getsignal(number))]
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, *warnings)}
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            raise_on_signals(*warnings)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    except Interrupted as interrupt:
+        if interrupt.number in warnings:
+            signal.raise_signal(interrupt.number)
+        raise
 
 
 @contextmanager

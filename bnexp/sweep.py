@@ -187,6 +187,11 @@ class LeadSweep(Callback):
                     config.hydra.sweeper[key] = value
 
 
+def leads_sweep() -> bool:
+    """Tells whether this process leads a sweep, and does not only run jobs of one."""
+    return bool(_leading)
+
+
 def finish_sweep(error: BaseException | None = None) -> list[str]:
     """Ends the parent run of the sweep that this process leads, if it leads one.
 

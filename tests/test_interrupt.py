@@ -9,14 +9,14 @@ import sys
 import pytest
 
 from bnexp import interrupt
-from bnexp.interrupt import SIGNALS, Interrupted, interruptible, raise_on_signals, uninterrupted
+from bnexp.interrupt import SIGNALS, WARNINGS, Interrupted, interruptible, raise_on_signals, uninterrupted
 
 
 @pytest.fixture
 def handlers():
     """The signals as this process had them, put back afterwards; pytest needs its own Ctrl-C."""
-    kept = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
+    kept = {number: signal.getsignal(number) for number in (*SIGNALS, *WARNINGS)}
+    for number in kept:
         signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in kept.items():
@@ -60,6 +60,42 @@ def test_only_the_block_is_interruptible(handlers):
     with pytest.raises(Interrupted), interruptible():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is own
+
+
+def test_a_launcher_gets_its_scheduler_s_warning_once_the_block_has_ended(handlers):
+    """As submitit, whose handler has the job queued again: by then the run must have ended."""
+    done = []
+
+    def own(number, frame):
+        done.append(number)
+        raise RuntimeError("queued again")
+
+    def ends():
+        with interruptible():
+            try:
+                os.kill(os.getpid(), signal.SIGUSR2)
+            except Interrupted as interrupt:
+                done.append(str(interrupt))
+                raise
+
+    signal.signal(signal.SIGUSR2, own)
+    with pytest.raises(RuntimeError, match="queued again"):
+        ends()
+    assert done == ["stopped by SIGUSR2", signal.SIGUSR2]
+    assert signal.getsignal(signal.SIGUSR2) is own
+    # a launcher that only takes note of it
+    signal.signal(signal.SIGUSR2, lambda *_: done.append("noted"))
+    with pytest.raises(Interrupted):
+        ends()
+    assert done[2:] == ["stopped by SIGUSR2", "noted"]
+
+
+def test_a_warning_that_no_launcher_waits_for_stays_as_it_is(handlers):
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    with interruptible():
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+        os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def test_it_waits_for_the_end_of_the_block(handlers):
