@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bnexp.config import CONF_DIR, check
 from bnexp.errors import exit_with, explain, first_line
 from bnexp.imports import kept_imports
-from bnexp.interrupt import Interrupted, interruptible, raise_on_signals
+from bnexp.interrupt import Interrupted, interruptible, last_signal, raise_on_signals
 from bnexp.quiet import quiet_stderr
 from bnexp.sweep import HEADLINE, JobFailed, finish_sweep, join_sweep, leads_sweep
 
@@ -74,7 +74,8 @@ def main() -> None:
     try:
         job()
         lost = finish_sweep()
-    except Interrupted as interrupt:
+    except KeyboardInterrupt as error:
+        interrupt = error if isinstance(error, Interrupted) else Interrupted(last_signal())
         finish_sweep(interrupt)
         exit_with(f"{interrupt}. A run that had started is KILLED and keeps what it measured.", 128 + interrupt.number)
     except Exception as error:

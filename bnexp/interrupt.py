@@ -13,10 +13,13 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 
 _held = 0
 _waiting: list[int] = []
+_last: int = signal.SIGINT
 
 
-class Interrupted(BaseException):
+class Interrupted(KeyboardInterrupt):
     """A signal asks the process to end; no Exception, so that nothing takes it for a failure.
+
+    Libraries that wait in C, as Ray, let a KeyboardInterrupt through and lose any other; some make a plain one of it.
 
     Args:
         number: of the signal.
@@ -75,7 +78,14 @@ def uninterrupted() -> Iterator[None]:
             raise Interrupted(number)
 
 
+def last_signal() -> int:
+    """Returns the number of the signal that came last; where none did, that of Ctrl-C."""
+    return _last
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
+    global _last
+    _last = number
     if _held:
         _waiting.append(number)
     else:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, read_write
 
 from bnexp.errors import UserError, exit_with
 from bnexp.folders import RUNS, sqlite_file
+from bnexp.launchers import start_cluster, stop_cluster
 
 if TYPE_CHECKING:
     from bnexp.compare.store import Store, StoredRun
@@ -106,6 +107,8 @@ class Sweep:
             The names of the jobs that did not finish.
         """
         early = error is not None and not isinstance(error, JobFailed)
+        if early:
+            stop_cluster()
         here = [] if early and self._outlived else self._tracker.end_children()
         store, jobs = self._read_jobs()
         if jobs is None:
@@ -177,6 +180,7 @@ class LeadSweep(Callback):
             # Hydra makes a warning of any Exception in a callback, and goes on
             exit_with(error)
         _leading.append(sweep)
+        start_cluster(config.hydra.launcher)
         # jobs are composed anew from these overrides, by every launcher and on every machine
         with read_write(config.hydra.overrides):
             config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT_VARIABLE}={sweep.run_id}")

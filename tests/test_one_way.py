@@ -51,6 +51,7 @@ ORDER = (
     "attempts",
     "track",
     "compare",
+    "launchers",
     "sweep",
     "sharing",
     "restore",
@@ -61,7 +62,20 @@ ORDER = (
 )
 
 # where a config is composed, checked, or turned into objects
-DOOR = ("config", "folders", "build", "layer", "restore", "record", "run", "sweep", "sharing", "compare", "__main__")
+DOOR = (
+    "config",
+    "folders",
+    "build",
+    "layer",
+    "restore",
+    "record",
+    "run",
+    "launchers",
+    "sweep",
+    "sharing",
+    "compare",
+    "__main__",
+)
 
 
 def stage(path):
