@@ -188,7 +188,9 @@ def build_graph(
             mode(training=True),
         ),
         average=(
-            Pruning(tuple(averaging.moments.values()), _read_after(averaging.updates, layers), mode(training=True))
+            Pruning(
+                tuple(averaging.moments.values()), _read_after(_results(averaging.updates), layers), mode(training=True)
+            )
             if averaging
             else None
         ),
@@ -228,6 +230,11 @@ def _read_after(ops: Sequence[Any], layers: Mapping[str, BatchNorm]) -> dict[str
             if keeps_statistics(layer)
             for statistic in ("moving_mean", "moving_variance")
         }
+
+
+def _results(ops: Sequence[tf.Operation]) -> list[Any]:
+    """Returns `ops` and a copy of what they give: a Session that only waits for a tf.cond cuts its branches short."""
+    return [*ops, *(tf.identity(out) for op in ops for out in op.outputs if out.dtype != tf.resource)]
 
 
 def _op_of(fetched: tf.Tensor | tf.Operation) -> tf.Operation:

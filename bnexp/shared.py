@@ -26,22 +26,28 @@ from bnexp.checkpoint import pack, under, unpack, write_whole
 from bnexp.dataset import Dataset, batch_indices
 from bnexp.model import Model, Steps
 from bnexp.moments import Moments
+from bnexp.source import source_digest, targets
 from bnexp.train import Snapshot, loop_length, snapshot_steps, train, watch
 
 # keys of the config that make no difference to a training whose statistics stand apart; `variant.decay` repeats `decay`
 LEFT_OUT = ("decay", "final_pass", "eval_batch_size", "tracking", "restore", "resume", "reuse")
+
+# and the nodes that a graph is built of
+BUILT = ("network", "variant", "optimizer")
 
 
 def training_key(config: Mapping[str, Any], dataset: Dataset) -> str:
     """Returns what two jobs have in common if and only if they can share a training.
 
     Args:
-        config: resolved.
+        config: resolved. The source of what it names, and bnexp's own, counts as well: it may be edited before a sweep
+            is resumed.
         dataset: its training half counts, wherever it came from.
     """
     kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
     kept["variant"] = {key: value for key, value in config["variant"].items() if key != "decay"}
     digest = sha256(json.dumps(kept, sort_keys=True).encode())
+    digest.update(source_digest(targets([kept[key] for key in BUILT])).encode())
     for array in (dataset.x_train, dataset.y_train):
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -33,6 +33,7 @@ ORDER = (
     "build",
     "checkpoint",
     "train",
+    "source",
     "shared",
     "trajectory",
     "final_pass",

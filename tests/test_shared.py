@@ -69,29 +69,31 @@ def conv_then_dense(inputs, *, batch_norm, num_classes, seed, **unused):
     return classifier(hidden, num_classes=num_classes, seed=seed)
 
 
-def both_ranks(dataset, variant, decay):
+def both_ranks(dataset, variant, decay, engine="compiled"):
     own = f"network._target_={__name__}.conv_then_dense"
-    return small_model(dataset, f"variant={variant}", f"decay={decay}", own, "optimizer=sgd")
+    return small_model(dataset, f"variant={variant}", f"decay={decay}", own, "optimizer=sgd", f"engine={engine}")
 
 
 # every variant in a compiled loop, as dense networks are trained; a few in an ordinary one over compiled steps, as
-# convolutions are, and from a training with another decay than their own
+# convolutions are, or call by call in a Session, and from a training with another decay than their own
 CASES = [("whole", variant, 0.73) for variant in names("variant")]
 CASES += [("whole", "update_ops", 0.9), ("step", "update_ops", 0.9), ("step", "test_set_leak", 0.0)]
+CASES += [("session", "update_ops", 0.9), ("session", "zero_debias", 0.9), ("session", "test_set_leak", 0.0)]
 
 
 @pytest.mark.parametrize(("loop", "variant", "decay"), CASES)
 def test_a_shared_training_gives_the_bits_of_one_s_own(dataset, tmp_path, monkeypatch, loop, variant, decay):
     monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: loop)
-    first = both_ranks(dataset, variant, decay)
+    engine = "session" if loop == "session" else "compiled"
+    first = both_ranks(dataset, variant, decay, engine)
     if first._engine.graph.average is None:
         pytest.skip("trains by itself: its updates do not stand apart")
     trained = everything(snapshots_of(SharedTraining(tmp_path, "first"), first, dataset), first)
-    second, shared = both_ranks(dataset, variant, 0.73), SharedTraining(tmp_path, "second")
+    second, shared = both_ranks(dataset, variant, 0.73, engine), SharedTraining(tmp_path, "second")
     replayed = everything(snapshots_of(shared, second, dataset), second)
     assert shared.trained_by == "first"
     if decay != 0.73:
-        afresh = both_ranks(dataset, variant, 0.73)
+        afresh = both_ranks(dataset, variant, 0.73, engine)
         trained = everything(train(afresh, dataset, **COURSE), afresh)
     assert_same(trained, replayed)
 
@@ -222,6 +224,16 @@ def test_jobs_that_train_alike_have_one_key(dataset, override):
 def test_jobs_that_train_otherwise_have_another(dataset, override):
     one, other = (training_key(resolved(compose(*BASE, *more)), dataset) for more in ((), (override,)))
     assert one != other
+
+
+def test_the_code_counts_too(dataset, monkeypatch):
+    config = resolved(compose(*BASE, f"network._target_={__name__}.conv_then_dense"))
+    before = training_key(config, dataset)
+    assert training_key(config, dataset) == before
+    found = []
+    monkeypatch.setattr(storage, "source_digest", lambda names: found.extend(names) or "edited")
+    assert training_key(config, dataset) != before
+    assert f"{__name__}.conv_then_dense" in found
 
 
 def test_the_data_itself_counts(dataset):

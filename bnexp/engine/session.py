@@ -21,7 +21,11 @@ class SessionEngine:
             self.graph = build()
             self._variables, self._names = by_name(v1.global_variables())
             initializer = v1.global_variables_initializer()
-        self._session = v1.Session(graph=tf_graph, config=v1.ConfigProto(allow_soft_placement=True))
+        options = v1.ConfigProto(allow_soft_placement=True)
+        # it takes an order for granted that only ops had which a fed tensor replaces, as the moments in Model.average
+        rewriting = options.graph_options.rewrite_options
+        rewriting.dependency_optimization = rewriting.OFF
+        self._session = v1.Session(graph=tf_graph, config=options)
         self._session.run(initializer)
 
     def program(self, pruning: Pruning, *, calls: int | None = None) -> "_SessionProgram":
