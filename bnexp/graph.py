@@ -59,8 +59,8 @@ class Graph:
         batch_mode: the network in training mode without a training step; outputs `outputs`.
         monitor: what the variant's users run on held-out data while they train; outputs `outputs`. The inference tower,
             unless the variant says otherwise.
-        batch_mode_moments: outputs, a layer, `<layer>/count`, `<layer>/mean` and `<layer>/variance` (ddof 0) of its
-            input in training mode, float64.
+        batch_mode_moments: outputs, a layer, `<layer>/mean` and `<layer>/variance` (ddof 0) of its input in training
+            mode, [channels] float64.
         inference_moments: the same in inference mode.
         batch_mode_units: outputs, a layer, `<layer>/unit` [batch, ...] in training mode: the first channel of its
             output, which is what the first unit's non-linearity is given.
@@ -246,6 +246,5 @@ def _input_moments(tower: _Tower) -> dict[str, tf.Tensor]:
     for name, hidden in tower.layer_inputs.items():
         # float64: with a mean of 1000 standard deviations float32 leaves the variance no digits
         mean, variance = tf.nn.moments(tf.cast(hidden, tf.float64), _batch_axes(hidden))
-        count = tf.size(hidden, out_type=tf.int64) // hidden.shape[-1]
-        outputs |= {f"{name}/count": count, f"{name}/mean": mean, f"{name}/variance": variance}
+        outputs |= {f"{name}/mean": mean, f"{name}/variance": variance}
     return outputs

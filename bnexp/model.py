@@ -132,12 +132,16 @@ class Model:
         parts = [self._run(pruning, inputs, rows)["outputs"] for rows in _batches(np.arange(len(inputs)), batch_size)]
         return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
 
-    def monitor(self, inputs: np.ndarray) -> np.ndarray:
-        """Returns outputs [examples, classes] for held-out data, the way the variant's users watch it while they train.
+    def monitor(self, inputs: np.ndarray, count: int) -> np.ndarray:
+        """Returns outputs [count, classes] for held-out data, the way the variant's users watch it while they train.
 
         It is for some variants a mistake that moves the statistics; nothing is put back here.
+
+        Args:
+            inputs: [examples, ...] float32.
+            count: the examples to watch, from the first.
         """
-        outputs = self._run(self._engine.graph.monitor, inputs, np.arange(len(inputs), dtype=np.int32)[None])["outputs"]
+        outputs = self._run(self._engine.graph.monitor, inputs, np.arange(count, dtype=np.int32)[None])["outputs"]
         return outputs.reshape(-1, outputs.shape[-1])
 
     def input_moments(
@@ -163,33 +167,38 @@ class Model:
         layers = tuple(graph.layers) if layers is None else layers
         if not layers:
             return {}
-        pruning = pruning.only(f"{layer}/{part}" for layer in layers for part in ("count", "mean", "variance"))
-        parts = [self._run(pruning, inputs, rows) for rows in _batches(order, batch_size)]
-
-        def column(name: str) -> np.ndarray:
-            return np.concatenate([part[name] for part in parts])
-
+        pruning = pruning.only(f"{layer}/{part}" for layer in layers for part in ("mean", "variance"))
+        batches = list(_batches(order, batch_size))
+        parts = [self._run(pruning, inputs, rows) for rows in batches]
+        sizes = np.concatenate([np.full(len(rows), rows.shape[1], np.float64) for rows in batches])
         return {
             layer: BatchMoments(
-                column(f"{layer}/count").astype(np.float64), column(f"{layer}/mean"), column(f"{layer}/variance")
+                sizes * graph.layer_positions[layer],
+                np.concatenate([part[f"{layer}/mean"] for part in parts]),
+                np.concatenate([part[f"{layer}/variance"] for part in parts]),
             )
             for layer in layers
         }
 
-    def unit_inputs(self, inputs: np.ndarray, order: np.ndarray, *, batch_size: int) -> dict[str, np.ndarray]:
-        """Returns what the first unit behind each layer is given in training mode: all its values, [values] float32.
+    def sample(self, inputs: np.ndarray, rows: np.ndarray) -> tuple[dict[str, BatchMoments], dict[str, np.ndarray]]:
+        """Measures, in training mode, each layer's input and what the first unit behind it is given.
 
         Args:
             inputs: [examples, ...] float32.
-            order: [n] int, the examples to run, in order.
-            batch_size: examples a batch.
+            rows: [batches, batch] int32, the examples of each batch.
+
+        Returns:
+            By layer, the moments of its input, and all values of the first channel of its output, [values] float32.
         """
-        pruning = self._engine.graph.batch_mode_units
-        parts = [self._run(pruning, inputs, rows) for rows in _batches(order, batch_size)]
-        return {
-            layer: np.concatenate([part[f"{layer}/unit"].reshape(-1) for part in parts])
-            for layer in self._engine.graph.layers
+        graph = self._engine.graph
+        both = graph.batch_mode_moments.outputs | graph.batch_mode_units.outputs
+        found = self._run(replace(graph.batch_mode_moments, outputs=both), inputs, rows)
+        sizes = np.full(len(rows), rows.shape[1], np.float64)
+        moments = {
+            layer: BatchMoments(sizes * positions, found[f"{layer}/mean"], found[f"{layer}/variance"])
+            for layer, positions in graph.layer_positions.items()
         }
+        return moments, {layer: found[f"{layer}/unit"].reshape(-1) for layer in graph.layers}
 
     def moving_statistics(self) -> dict[str, Moments]:
         """Returns each layer's moving mean and variance, [channels] float32, as inference would read them now."""
@@ -231,7 +240,8 @@ class Model:
         try:
             yield
         finally:
-            self.assign(before)
+            after = self.state()
+            self.assign({name: value for name, value in before.items() if not _same_bits(value, after[name])})
 
     def _run(self, pruning: Pruning, inputs: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         calls = min(len(rows), LONGEST_LOOP) if len(rows) >= WORTH_COMPILING else None
@@ -246,6 +256,11 @@ class Model:
         if key not in self._programs:
             self._programs[key] = self._engine.program(pruning, calls=calls)
         return self._programs[key]
+
+
+def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    # as bytes: a NaN is the same as itself, and -0.0 is not 0.0
+    return one.tobytes() == other.tobytes()
 
 
 def _batches(order: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

@@ -68,7 +68,7 @@ def train(
         start: steps done before; one of `snapshot_steps`.
     """
     examples = len(dataset.x_train)
-    sample = np.random.default_rng([seed, 1]).permutation(examples)[: max(POPULATION_SAMPLE, batch_size)]
+    sample = sample_rows(examples, batch_size, seed=seed)
     marks = snapshot_steps(model, steps)
     calls = loop_length(model, steps)
     for begin, end in zip([0, *marks], marks, strict=False):
@@ -79,8 +79,7 @@ def train(
         recorded = model.train(dataset.x_train, dataset.y_train, rows, calls=calls)
         seconds = perf_counter() - started
         monitored = watch(model, dataset)
-        population = measure_population(model, dataset.x_train, sample, batch_size)
-        percentiles = measure_percentiles(model, dataset.x_train, sample, batch_size)
+        population, percentiles = measure(model, dataset.x_train, sample)
         yield Snapshot(end, recorded, population, monitored, percentiles, seconds)
 
 
@@ -105,25 +104,33 @@ def _recorded_bytes(model: Model) -> int:
     return sum(4 * 4 * moments.mean.size for moments in model.moving_statistics().values())
 
 
+def sample_rows(examples: int, batch_size: int, *, seed: int) -> np.ndarray:
+    """Returns the examples that are measured at every snapshot, in whole batches: [batches, batch_size] int32."""
+    count = max(1, min(POPULATION_SAMPLE, examples) // batch_size) * batch_size
+    return np.random.default_rng([seed, 1]).permutation(examples)[:count].astype(np.int32).reshape(-1, batch_size)
+
+
 def watch(model: Model, dataset: Dataset) -> float:
     """Returns the accuracy on some held-out examples; the statistics of some variants move by it."""
-    outputs = model.monitor(dataset.x_test[:MONITORED])
-    return float(np.mean(outputs.argmax(axis=-1) == dataset.y_test[:MONITORED]))
+    labels = dataset.y_test[:MONITORED]
+    return float(np.mean(model.monitor(dataset.x_test, len(labels)).argmax(axis=-1) == labels))
 
 
-def measure_population(model: Model, inputs: np.ndarray, order: np.ndarray, batch_size: int) -> dict[str, Moments]:
-    """Measures the pooled moments of each layer's input in training mode, and leaves every variable as it was."""
-    with model.untouched():
-        batches = model.input_moments(inputs, order, batch_size=batch_size, batch_mode=True)
-    return {layer: pooled(moments) for layer, moments in batches.items()}
+def measure(model: Model, inputs: np.ndarray, rows: np.ndarray) -> tuple[dict[str, Moments], dict[str, np.ndarray]]:
+    """Measures a sample in training mode, and leaves every variable as it was.
 
-
-def measure_percentiles(model: Model, inputs: np.ndarray, order: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:
-    """Measures what the first unit behind each layer is given in training mode, and leaves every variable as it was.
+    Args:
+        model: the network.
+        inputs: [examples, ...] float32.
+        rows: [batches, batch] int32, the sample.
 
     Returns:
-        By layer, [3] float64, the values at PERCENTILES.
+        By layer, the pooled moments of its input, and of what the first unit behind it is given, [3] float64, the values
+        at PERCENTILES.
     """
     with model.untouched():
-        units = model.unit_inputs(inputs, order, batch_size=batch_size)
-    return {layer: np.percentile(values, PERCENTILES) for layer, values in units.items()}
+        batches, units = model.sample(inputs, rows)
+    return (
+        {layer: pooled(moments) for layer, moments in batches.items()},
+        {layer: np.percentile(values, PERCENTILES) for layer, values in units.items()},
+    )

@@ -10,9 +10,12 @@ from bnexp import train as module
 from bnexp.dataset import batch_indices
 from bnexp.engine.compiled import CompiledEngine
 from bnexp.moments import Moments
-from bnexp.train import PERCENTILES, measure_percentiles, measure_population, snapshot_steps, train
+from bnexp.train import PERCENTILES, measure, sample_rows, snapshot_steps, train
 
 SEED, BATCH = 3, 10
+
+# one batch of all of `images()`
+EVERYTHING = np.arange(60, dtype=np.int32)[None]
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +141,22 @@ def test_batch_statistics_are_numpy_s_of_the_layers_input(dataset):
         )
 
 
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "batches"), [(60_000, 60, 17), (60_000, 2000, 1), (1437, 60, 17), (100, 64, 1), (60, 60, 1)]
+)
+def test_the_sample_is_whole_batches_of_different_examples(examples, batch_size, batches):
+    rows = sample_rows(examples, batch_size, seed=SEED)
+    assert rows.shape == (batches, batch_size)
+    assert len(np.unique(rows)) == rows.size
+    assert 0 <= rows.min() <= rows.max() < examples
+    np.testing.assert_array_equal(rows, sample_rows(examples, batch_size, seed=SEED))
+
+
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
 def test_the_population_is_that_of_training_mode(dataset, network):
     """One batch of everything: the population of the first layer's input is NumPy's, from the snapshot's weights."""
     model, (*_, last) = trained(dataset, 3, network=network)
-    found = measure_population(model, dataset.x_train, np.arange(60), 60)["bn1"]
+    found = measure(model, dataset.x_train, EVERYTHING)[0]["bn1"]
     if network == "mlp":
         hidden = np.float64(dataset.x_train).reshape(60, -1) @ np.float64(model.state()["dense1/kernel"])
         # float32 products and sums of 32 terms, as above
@@ -158,16 +172,15 @@ def test_percentiles_are_those_of_what_the_first_unit_is_given(dataset):
     model = small_model(dataset, "variant=update_ops", ONE_LAYER["mlp"])
     hidden = np.float64(dataset.x_train).reshape(60, -1) @ np.float64(model.state()["dense1/kernel"])[:, :1]
     given = (hidden - hidden.mean()) / np.sqrt(hidden.var() + 1e-3)
-    found = measure_percentiles(model, dataset.x_train, np.arange(60), 60)["bn1"]
+    found = measure(model, dataset.x_train, EVERYTHING)[1]["bn1"]
     # float32 sums of 32 terms, divided by the spread
     np.testing.assert_allclose(found, np.percentile(given, PERCENTILES), atol=1e-4)
 
 
-@pytest.mark.parametrize("measure", [measure_population, measure_percentiles])
-def test_measuring_leaves_every_variable_as_it_was(dataset, measure):
+def test_measuring_leaves_every_variable_as_it_was(dataset):
     model = small_model(dataset, "variant=control_deps_leaky", ONE_LAYER["mlp"])
     before = model.state()
-    measure(model, dataset.x_train, np.arange(60), BATCH)
+    measure(model, dataset.x_train, EVERYTHING.reshape(-1, BATCH))
     for name, value in model.state().items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 

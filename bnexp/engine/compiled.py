@@ -67,7 +67,9 @@ class CompiledEngine:
     def program(self, pruning: Pruning, *, calls: int | None = None) -> "_CompiledProgram":
         """Returns the pruning compiled into a loop of at most `calls` calls, or called directly where that is None."""
         placeholders = [*pruning.feeds, *(flag for flag, _ in pruning.constants)]
-        call = self._wrapped.prune(placeholders, list(pruning.outputs.values()))
+        # without a signature every call is first tried with none, and fails with a message of every value it was given
+        signature = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in placeholders)
+        call = self._wrapped.prune(placeholders, list(pruning.outputs.values()), input_signature=(signature, {}))
         constants = [value for _, value in pruning.constants]
         return _CompiledProgram(self, pruning, lambda *feeds: call(*feeds, *map(tf.constant, constants)), calls)
 
