@@ -191,7 +191,7 @@ class Model:
             By layer, the moments of its input, and all values of the first channel of its output, [values] float32.
         """
         graph = self._engine.graph
-        both = graph.batch_mode_moments.outputs | graph.batch_mode_units.outputs
+        both = {**graph.batch_mode_moments.outputs, **graph.batch_mode_units.outputs}
         found = self._run(replace(graph.batch_mode_moments, outputs=both), inputs, rows)
         sizes = np.full(len(rows), rows.shape[1], np.float64)
         moments = {

@@ -125,8 +125,8 @@ def measure(model: Model, inputs: np.ndarray, rows: np.ndarray) -> tuple[dict[st
         rows: [batches, batch] int32, the sample.
 
     Returns:
-        By layer, the pooled moments of its input, and of what the first unit behind it is given, [3] float64, the values
-        at PERCENTILES.
+        By layer, the pooled moments of its input, and the values at PERCENTILES, [3] float64, of what the first unit
+        behind it is given.
     """
     with model.untouched():
         batches, units = model.sample(inputs, rows)

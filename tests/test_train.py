@@ -142,7 +142,8 @@ def test_batch_statistics_are_numpy_s_of_the_layers_input(dataset):
 
 
 @pytest.mark.parametrize(
-    ("examples", "batch_size", "batches"), [(60_000, 60, 17), (60_000, 2000, 1), (1437, 60, 17), (100, 64, 1), (60, 60, 1)]
+    ("examples", "batch_size", "batches"),
+    [(60_000, 60, 17), (60_000, 2000, 1), (1437, 60, 17), (100, 64, 1), (60, 60, 1)],
 )
 def test_the_sample_is_whole_batches_of_different_examples(examples, batch_size, batches):
     rows = sample_rows(examples, batch_size, seed=SEED)

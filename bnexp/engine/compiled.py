@@ -7,8 +7,8 @@ Four ways to loop, by what was measured on two cores:
   * `whole`: the loop itself is compiled by XLA. Dense networks: two to three times the rate of Session.run.
   * `side_by_side`: where nothing is written, a compiled loop a core, each with its part of the calls. Twice the rate of
     one loop, also for convolutions over single examples, which are too small to be shared out among the cores.
-  * `step`: an ordinary serial loop over compiled steps. Training with convolutions on a CPU, which XLA runs badly
-    inside its own loops when they have many examples.
+  * `serial`: an ordinary loop, its iterations one after the other, nothing compiled. Training with convolutions on a
+    CPU: TensorFlow's own kernels for them take two thirds of the time of XLA's, and inside XLA's loops a tenth.
   * `parallel`: an ordinary loop whose iterations overlap. Convolutions over batches, where nothing is written; and,
     with nothing compiled, whatever is called a few times at once, again and again.
 
@@ -34,7 +34,7 @@ from bnexp.graph import Graph, Pruning
 
 v1 = tf.compat.v1
 
-Loop = Literal["whole", "side_by_side", "step", "parallel"]
+Loop = Literal["whole", "side_by_side", "serial", "parallel"]
 
 CORES = os.cpu_count() or 1
 
@@ -151,7 +151,7 @@ def _best_loop(types: Set[str], device: str, batch: int) -> Loop:
     if "GPU" in device:
         return "whole"
     if "Conv2D" in types and (batch > 1 or "Conv2DBackpropFilter" in types):
-        return "step" if _writes(types) else "parallel"
+        return "serial" if _writes(types) else "parallel"
     return "whole" if _writes(types) else "side_by_side"
 
 
@@ -160,8 +160,6 @@ def _writes(types: Iterable[str]) -> bool:
 
 
 def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loop) -> Any:
-    step = tf.function(call, jit_compile=True) if loop == "step" else call
-
     @tf.function(jit_compile=loop in ("whole", "side_by_side"))
     def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
         length, *batch = rows.shape
@@ -172,7 +170,7 @@ def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loo
         ]
 
         def body(i: tf.Tensor, columns: Sequence[tf.TensorArray]) -> tuple[tf.Tensor, list[tf.TensorArray]]:
-            results = step(*(tf.gather(tensor, rows[i]) for tensor in tensors))
+            results = call(*(tf.gather(tensor, rows[i]) for tensor in tensors))
             return i + 1, [column.write(i, result) for column, result in zip(columns, results, strict=True)]
 
         _, columns = tf.while_loop(

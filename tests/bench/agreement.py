@@ -19,9 +19,12 @@ TOLERANCE = STEPS * 5e-6
 KINKS_TOLERANCE = 5e-3
 BEFORE_KINKS = 5
 
-# of a final pass: a hidden value is off by 5e-6 a layer (see above), and float32 sums of a peer's over some thirty
-# batches by as much again; weights are the same, so nothing grows
+# of a final pass: a hidden value is off by 5e-6 a layer (see above); weights are the same, so nothing grows
 MOMENTS_TOLERANCE = 1e-4
+
+# A peer may add up a batch's values in float32 one after the other, as PyTorch does with channels last: 64 images of
+# 28 by 28 are 50,176 terms, and each addition rounds by up to 6e-8 of the sum so far.
+SUMS_TOLERANCE = 64 * 28 * 28 * 6e-8
 
 Moments = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -71,20 +74,20 @@ def check_outputs(name: str, outputs: np.ndarray, expected: np.ndarray) -> float
     )
 
 
-def check_moments(name: str, found: Moments, expected: Moments) -> float:
+def check_moments(name: str, found: Moments, expected: Moments, *, tolerance: float = MOMENTS_TOLERANCE) -> float:
     """Returns the largest distance of means, in standard deviations, and of variances, as a fraction, from float64.
 
     Raises:
-        WorksDifferently: it is more than MOMENTS_TOLERANCE.
+        WorksDifferently: it is more than `tolerance`.
     """
     distances = []
     for layer, (mean, variance) in expected.items():
         distances.append(np.abs(found[layer][0] - mean) / np.sqrt(variance))
         distances.append(np.abs(found[layer][1] - variance) / variance)
     distance = max(float(array.max()) for array in distances)
-    if not distance <= MOMENTS_TOLERANCE:
+    if not distance <= tolerance:
         raise WorksDifferently(
-            f"{name}: its statistics differ from float64's by {distance:.2g}; {MOMENTS_TOLERANCE:.2g} is rounding."
+            f"{name}: its statistics differ from float64's by {distance:.2g}; {tolerance:.2g} is rounding."
         )
     return distance
 

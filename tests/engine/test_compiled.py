@@ -26,7 +26,7 @@ def assert_same(one, other, tolerance=0.0):
         np.testing.assert_allclose(left, right, rtol=0, atol=tolerance * np.abs(right).max(), err_msg=name)
 
 
-@pytest.mark.parametrize(("network", "loop"), [("mlp", "whole"), ("mlp", "step"), ("cnn", "step")])
+@pytest.mark.parametrize(("network", "loop"), [("mlp", "whole"), ("mlp", "serial"), ("cnn", "serial")])
 def test_training_is_the_same_in_every_serial_loop(network, loop, monkeypatch):
     dataset = images()
     # the pruned function called from Python, a step at a time: no loop at all
@@ -37,7 +37,7 @@ def test_training_is_the_same_in_every_serial_loop(network, loop, monkeypatch):
     assert_same(looped, direct, tolerance=2.4e-5)
 
 
-@pytest.mark.parametrize("loop", ["whole", "side_by_side", "step", "parallel"])
+@pytest.mark.parametrize("loop", ["whole", "side_by_side", "serial", "parallel"])
 def test_predictions_are_the_same_in_every_loop(network, loop, monkeypatch):
     dataset = images()
     monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: loop)
@@ -56,8 +56,8 @@ def loop_of(pruning, *, device="/CPU:0", batch=10):
 
 def test_many_examples_of_a_convolution_on_a_cpu_are_not_looped_over_by_xla():
     graph = built("cnn", images())._engine.graph
-    assert loop_of(graph.train) == "step"
-    assert loop_of(graph.train, batch=1) == "step"
+    assert loop_of(graph.train) == "serial"
+    assert loop_of(graph.train, batch=1) == "serial"
     assert loop_of(graph.inference.only(["outputs"])) == "parallel"
     assert loop_of(graph.inference.only(["outputs"]), batch=1) == "side_by_side"
     assert loop_of(graph.train, device="/GPU:0") == "whole"
@@ -72,7 +72,7 @@ def test_a_dense_network_is_looped_over_by_xla():
 @pytest.mark.parametrize("batch", [1, 10])
 def test_calls_that_leak_are_made_one_after_another(network, batch):
     model = small_model(images(), "variant=contrib_twin", ONE_LAYER[network], network=network)
-    assert loop_of(model._engine.graph.inference.only(["outputs"]), batch=batch) in ("whole", "step")
+    assert loop_of(model._engine.graph.inference.only(["outputs"]), batch=batch) in ("whole", "serial")
 
 
 @pytest.mark.parametrize("cores", [1, 2, 7])

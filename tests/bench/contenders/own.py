@@ -15,6 +15,7 @@ from bnexp.train import train
 from bnexp.trajectory import Recorder
 
 from ..problem import CLASSES, Problem
+from . import PASSES
 
 
 def compose(*overrides: str) -> Any:
@@ -46,6 +47,7 @@ class Contender:
             f"seed={problem.seed}",
         )
         self.model = build_model(self.config, self.dataset, "/CPU:0")
+        self.final_passes = {kind: instantiate(compose(f"final_pass={kind}").final_pass) for kind in PASSES}
         self.seconds_of_steps = 0.0
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
@@ -78,8 +80,7 @@ class Contender:
         return evaluate(self.model, x, y, batch_size=1).accuracy
 
     def final_pass(self, kind: str, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        measure = instantiate(compose(f"final_pass={kind}").final_pass)
-        found = measure(
+        found = self.final_passes[kind](
             self.model, self.dataset.x_train[:count], batch_size=self.problem.batch_size, seed=self.problem.seed
         )
         return {layer: (moments.mean, moments.variance) for layer, moments in found.items()}
