@@ -18,7 +18,7 @@ from bnexp.errors import exit_with, explain, first_line
 from bnexp.imports import kept_imports
 from bnexp.interrupt import Interrupted, interruptible, last_signal, raise_on_signals
 from bnexp.quiet import quiet_stderr
-from bnexp.sweep import HEADLINE, JobFailed, finish_sweep, join_sweep, leads_sweep
+from bnexp.sweep import GRID_IS_DONE, HEADLINE, JobFailed, finish_sweep, join_sweep, leads_sweep
 
 if TYPE_CHECKING:
     from bnexp.run import Result
@@ -82,7 +82,7 @@ def main() -> None:
         lost = finish_sweep(error)
         if wants_traceback:
             raise
-        if not (lost and isinstance(error, JobFailed)):
+        if not (lost and (isinstance(error, JobFailed) or GRID_IS_DONE in str(error))):
             # what is wrong with the command line itself, in Hydra's words, or what ended the launcher
             reasons = [error, error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else [error]
             exit_with("\n".join(map(str, reasons)))

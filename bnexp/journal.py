@@ -15,9 +15,10 @@ may be resumed.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
@@ -25,9 +26,12 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from bnexp.checkpoint import write_whole
-from bnexp.errors import UserError, first_line
+from bnexp.errors import UserError, first_line, say
 
 RUN, METRICS, ARTIFACTS, SAVEPOINT, LOCK = "run.json", "metrics.jsonl", "artifacts", "savepoint", "lock"
+
+# a sweep looks through its journals again and again
+_say_once = cache(say)
 
 
 class Point(NamedTuple):
@@ -195,14 +199,21 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def journals(local: Path) -> dict[Path, Facts]:
+def journals(local: Path, told: Callable[[str], None] = _say_once) -> dict[Path, Facts]:
     """Returns the journals under `local`, those of live runs too, in the order in which the runs started.
 
-    Raises:
-        UserError: a run.json is damaged.
+    Args:
+        local: the folder of all journals.
+        told: gets a message for each whose run.json is damaged, which is left out.
     """
-    found = {folder: read_facts(folder) for folder in local.glob("[!.]*") if folder.is_dir()}
-    present = {folder: facts for folder, facts in found.items() if facts is not None}
+    present: dict[Path, Facts] = {}
+    for folder in local.glob("[!.]*"):
+        try:
+            facts = read_facts(folder) if folder.is_dir() else None
+        except UserError as error:
+            told(str(error))
+        else:
+            present |= {folder: facts} if facts else {}
     return dict(sorted(present.items(), key=lambda item: item[1].started))
 
 

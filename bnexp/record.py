@@ -141,10 +141,7 @@ def log_training(
                 training.recorder.trajectories().save(Path(folder, "trajectories.npz"))
                 tracker.artifacts(Path(folder))
         raise
-    trajectories = training.recorder.trajectories()
-    if not isfinite(trajectories.arrays["loss"][-1]):
-        console.print("the training diverged: its loss is no finite number. Take a smaller learning_rate.")
-    return trajectories
+    return training.recorder.trajectories()
 
 
 def log_snapshot(tracker: Tracker, model: Model, snapshot: Snapshot, *, steps: int) -> None:

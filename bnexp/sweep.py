@@ -13,7 +13,7 @@ from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
-from bnexp.errors import UserError, exit_with
+from bnexp.errors import UserError, exit_with, say
 from bnexp.folders import RUNS, sqlite_file
 from bnexp.launchers import start_cluster, stop_cluster
 
@@ -29,6 +29,9 @@ HEADLINE = "test/accuracy"
 
 # where Optuna's sweeper has other defaults than suit that: it minimises, and stops at the first failure
 SEARCH = {"direction": "maximize", "max_failure_rate": 1.0}
+
+# what Optuna's sweeper ends with where the last trial of a grid fails; by then all of them have been run
+GRID_IS_DONE = "`Study.stop` is supposed to be invoked inside an objective function"
 
 # the sweep that this process leads; a callback is the only place where Hydra tells that one starts
 _leading: list["Sweep"] = []
@@ -147,6 +150,7 @@ class Sweep:
         """Stores the table, then the report and the plots; what cannot be drawn is told, and costs nothing else."""
         from bnexp.compare.report import write_csv, write_pictures
         from bnexp.compare.table import compare
+        from bnexp.tracking_store import UNDRAWN_TAG
 
         comparison = compare(jobs)
         self._tracker.table(comparison.table, "comparison.json")
@@ -157,7 +161,7 @@ class Sweep:
             problems = write_pictures(store, comparison, Path(folder))
             self._tracker.artifacts(Path(folder))
         if problems:
-            self._tracker.tag({"bnexp.undrawn": " ".join(problems)})
+            self._tracker.tag({UNDRAWN_TAG: " ".join(problems)})
             print(f"bnexp: the sweep's table is stored, but {' '.join(problems)}", file=sys.stderr)
 
     def _tell_best(self, jobs: "list[StoredRun]") -> None:
@@ -205,7 +209,15 @@ def finish_sweep(error: BaseException | None = None) -> list[str]:
     Returns:
         The names of the jobs that did not finish.
     """
-    return _leading.pop().finish(error) if _leading else []
+    if not _leading:
+        return []
+    if isinstance(error, RuntimeError) and GRID_IS_DONE in str(error):
+        error = JobFailed("the grid's last trial failed")
+        say(
+            "the grid's last trial failed, and so Optuna's sweeper wrote no optimization_results.yaml; "
+            "the sweep's run has the table, and names the best job in its tag bnexp.sweep.best."
+        )
+    return _leading.pop().finish(error)
 
 
 def join_sweep(folder: str, uri: str) -> None:

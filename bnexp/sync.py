@@ -38,12 +38,15 @@ class Sync:
         from bnexp.tracking_store import without_password
 
         self._runs, self._uri = runs, uri
-        found = journals(runs / LOCAL)
+        damaged: list[str] = []
+        found = journals(runs / LOCAL, damaged.append)
         of_it = {folder: facts for folder, facts in found.items() if facts.uri == without_password(uri)}
         # a sweep's parent after its jobs
         self._waiting = sorted((of_it or found).items(), key=lambda item: "bnexp.sweep" in item[1].tags)
         self._store = cache(self._connect)
-        self.brought, self.alive, self.failed = 0, 0, 0
+        self.brought, self.alive, self.failed = 0, 0, len(damaged)
+        for message in damaged:
+            print(message)
 
     def run(self) -> None:
         """Brings everything, and tells of each run in a line."""

@@ -20,6 +20,7 @@ from bnexp.tracking_store import (
     ERROR_TAG,
     FIRST_PATIENCE,
     KEY_TAG,
+    OF_THE_END,
     PARENT_TAG,
     RESUMED_TAG,
     StoreError,
@@ -183,7 +184,7 @@ class Tracker:
 
     def _continue(self, journal: Journal, tags: Mapping[str, str], status: str = "RUNNING") -> None:
         resumed = journal.facts.resumed + 1
-        kept = {key: value for key, value in journal.facts.tags.items() if key != ERROR_TAG}
+        kept = {key: value for key, value in journal.facts.tags.items() if key not in OF_THE_END}
         journal.update(
             status=status,
             delivered=False,

@@ -48,6 +48,12 @@ KEY_TAG, PARENT_TAG = "bnexp.key", "mlflow.parentRunId"
 # why a run did not finish, and how often it was continued
 ERROR_TAG, RESUMED_TAG = "bnexp.error", "bnexp.resumed"
 
+# why a sweep's report or plots are missing
+UNDRAWN_TAG = "bnexp.undrawn"
+
+# what is said of how a run ended, and not of the run itself: a run that is continued loses it
+OF_THE_END = (ERROR_TAG, UNDRAWN_TAG)
+
 
 class TrackingStore:
     """An experiment in a tracking store.
@@ -121,8 +127,8 @@ class TrackingStore:
         """Has a run go on that the store has, and sends what its journal has beyond that."""
         run_id = journal.facts.run_id
         self.client.update_run(run_id, status=journal.facts.status)
-        if ERROR_TAG in self.client.get_run(run_id).data.tags:
-            self.client.delete_tag(run_id, ERROR_TAG)
+        for tag in set(OF_THE_END) & self.client.get_run(run_id).data.tags.keys():
+            self.client.delete_tag(run_id, tag)
         self._complete(journal)
 
     def discard(self, run_ids: Iterable[str]) -> None:

@@ -96,6 +96,15 @@ def test_damage_is_named(local, name, content, reason):
         Journal.open(folder).close()
 
 
+def test_a_damaged_one_is_named_once_and_the_others_are_found(local, capsys):
+    damaged, whole = died(local), died(local)
+    (damaged / "run.json").write_bytes(b"{")
+    for _ in range(2):
+        assert list(journals(local)) == [whole]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bnexp: {damaged / 'run.json'}: damaged (")
+
+
 @pytest.mark.parametrize("status", ["FINISHED", "KILLED", "FAILED"])
 @pytest.mark.parametrize("savepoint", [False, True])
 def test_what_nobody_needs_any_more_is_removed(local, status, savepoint):

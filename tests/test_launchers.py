@@ -15,6 +15,7 @@ from small import ONE_LAYER, client, store
 QUICK = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
 
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+RAY = ("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2")
 
 pytestmark = pytest.mark.slow
 
@@ -77,21 +78,38 @@ def test_a_search_maximises_the_headline_and_survives_a_failed_trial(folder, com
     assert parent.data.tags["bnexp.sweep.best_run"] == best.info.run_id
 
 
-def test_a_killed_sweep_leaves_no_run_running_and_no_process(folder):
-    """The lead is told to end, as by a scheduler; its workers are not, and end with it."""
-    line = [sys.executable, "-m", "bnexp", "-m", *JOBLIB, f"tracking.uri={store(folder)}", *QUICK[:-1]]
+def test_a_grid_whose_last_trial_fails_still_has_its_parent_ended(folder, command):
+    """There the plugin fails too; of one trial, for the order of a grid is drawn."""
+    grid = ("hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=1", "decay=choice(1.5)")
+    done = command("-m", *grid, f"tracking.uri={store(folder)}", *QUICK)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    *_, grids, unfinished = done.stderr.splitlines()
+    assert grids.startswith("bnexp: the grid's last trial failed, and so Optuna's sweeper wrote no ")
+    assert unfinished.startswith("bnexp: 1 of the sweep's jobs did not finish: decay=1.5")
+    parent, (child,) = parent_and_children(folder)
+    assert (parent.info.status, child.info.status) == ("FAILED", "FAILED")
+    assert parent.data.tags["bnexp.error"] == f"1 of 1 jobs did not finish: {child.info.run_name}"
+
+
+@pytest.mark.parametrize(
+    ("launcher", "number"), [(JOBLIB, signal.SIGTERM), (RAY, signal.SIGINT)], ids=["joblib-SIGTERM", "ray-SIGINT"]
+)
+def test_a_killed_sweep_leaves_no_run_running_and_no_process(folder, launcher, number):
+    """Whatever the launcher: joblib's lead is told to end, and its workers end with it; Ray has signals of its own."""
+    line = [sys.executable, "-m", "bnexp", "-m", *launcher, f"tracking.uri={store(folder)}", *QUICK[:-1]]
     line += ["steps=2000000", "seed=0,1,2"]
-    lead = subprocess.Popen(line, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    with (folder / "err").open("wb") as file:
+        lead = subprocess.Popen(line, cwd=folder, stderr=file, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 240
         while len(training := _training(folder)) < 2:
-            assert lead.poll() is None, lead.stderr.read()
+            assert lead.poll() is None, (folder / "err").read_text()
             assert time.monotonic() < deadline, training
             time.sleep(0.5)
-        lead.send_signal(signal.SIGTERM)
-        _, err = lead.communicate(timeout=120)
-        assert lead.returncode == 128 + signal.SIGTERM
-        assert err.decode().splitlines()[-1].startswith("bnexp: stopped by SIGTERM. ")
+        lead.send_signal(number)
+        assert lead.wait(120) == 128 + number
+        assert f"bnexp: stopped by {number.name}. " in (folder / "err").read_text()
         for _ in range(100):
             try:
                 os.killpg(lead.pid, 0)
@@ -103,7 +121,7 @@ def test_a_killed_sweep_leaves_no_run_running_and_no_process(folder):
     finally:
         with suppress(ProcessLookupError):
             os.killpg(lead.pid, signal.SIGKILL)
-        lead.communicate()
+        lead.wait()
     parent, children = parent_and_children(folder)
     assert {run.info.status for run in children} == {parent.info.status} == {"KILLED"}
     assert {run.info.run_id for run in training} <= {run.info.run_id for run in children}

@@ -168,13 +168,14 @@ def test_few_steps(folder, steps):
     assert client(folder).get_metric_history(result.run_id, "train/loss")[-1].step == steps
 
 
-def test_divergence_is_a_result_and_no_crash(folder):
+def test_divergence_is_a_result_and_no_crash(folder, capsys):
     """Weights of 1e38 overflow in the next product: NaN everywhere, and no NaN in the store."""
     result = run_here(folder, *GAUSSIAN, "steps=12", "optimizer=sgd", "learning_rate=1e38")
     run = client(folder).get_run(result.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] == 0.0
     assert run.data.tags["bnexp.verdict"] == "diverged"
+    assert capsys.readouterr().out.count("diverged") == 1
     losses = arrays_of(artifacts(folder, result.run_id) / "trajectories.npz")["loss"]
     assert not np.isfinite(losses[-1])
     logged = client(folder).get_metric_history(result.run_id, "train/loss")

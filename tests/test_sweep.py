@@ -21,24 +21,28 @@ from bnexp.sweep import PARENT_VARIABLE, JobFailed, LeadSweep, finish_sweep, joi
 JOBS = ("seed=0,1", "steps=12000")
 
 
-def kill_when(process, ready):
+def kill_when(process, ready, number=signal.SIGKILL):
     deadline = time.monotonic() + 300
     while not ready():
         assert process.poll() is None, "the sweep ended too soon"
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(60)
+    os.killpg(process.pid, number)
+    return process.wait(60)
 
 
 @pytest.mark.slow
 def test_killed_twice_it_ends_with_one_finished_run_a_job(folder):
-    """In the first training, after a savepoint, and in the second."""
+    """In the first training by kill -9, after a savepoint, and in the second by SIGTERM."""
     local, log = folder / "runs" / "local", folder / "log"
     kill_when(sweep(folder, JOBS), lambda: any(local.glob("*/savepoint/manifest.json")))
     assert [run.info.status for runs in runs_of(folder) for run in runs] == ["RUNNING", "RUNNING"]
     (journal,) = (facts for facts in journals(local).values() if facts.parent)
-    kill_when(sweep(folder, JOBS, "resume=true"), lambda: "#1 : " in log.read_text())
+    stopped = kill_when(sweep(folder, JOBS, "resume=true"), lambda: len(runs_of(folder)[1]) == 2, signal.SIGTERM)
+    assert stopped == 128 + signal.SIGTERM
+    (parent,), jobs = runs_of(folder)
+    assert parent.info.status == "KILLED"
+    assert {job.data.params["seed"]: job.info.status for job in jobs} == {"0": "FINISHED", "1": "KILLED"}
     assert sweep(folder, JOBS, "resume=true").wait(300) == 0
 
     (parent,), jobs = runs_of(folder)

@@ -8,13 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import eight_runs
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from omegaconf import OmegaConf
 from small import artifacts, client, store
 
 from bnexp import track
 from bnexp.errors import UserError
 from bnexp.journal import Journal, journals
-from bnexp.sync import Sync, options_of
+from bnexp.sweep import Sweep
+from bnexp.sync import Sync, main, options_of
 from bnexp.track import Tracker
 from bnexp.tracking_store import StoreError, TrackingStore
 
@@ -129,6 +133,65 @@ def test_one_store_that_does_not_answer_keeps_nothing_else_back(folder, monkeypa
     moved._finish = lambda *_: None
     moved.run()
     assert_brought(folder, name="there")
+
+
+def test_a_damaged_journal_is_named_and_keeps_nothing_else_back(folder, monkeypatch, capsys):
+    offline(folder, monkeypatch, name="damaged")
+    (damaged,) = journals(folder / "runs" / "local")
+    (damaged / "run.json").write_bytes(b"{")
+    offline(folder, monkeypatch, name="whole")
+    monkeypatch.setattr(Sync, "_finish", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["sync"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    out, _ = capsys.readouterr()
+    assert out.startswith(f"{damaged.relative_to(folder) / 'run.json'}: damaged (")
+    assert out.endswith("1 brought, 0 still running, 1 not brought\n")
+    assert_brought(folder, name="whole")
+
+
+@pytest.mark.slow
+def test_a_sweep_s_table_is_made_anew_on_its_server(folder, server):
+    """The server goes away between two jobs, and comes back when the sweep is over."""
+    config = {
+        "resume": False,
+        "tracking": {"uri": server.uri, "experiment": "e"},
+        "hydra": {
+            "overrides": {"task": ["seed=0,1"]},
+            "launcher": {"_target_": "x.BasicLauncher"},
+            "sweep": {"dir": "runs/x"},
+        },
+    }
+    sweep = Sweep.start(OmegaConf.create(config))
+    for seed in ("0", "1"):
+        if seed == "1":
+            server.stop()
+        with Tracker(uri=server.uri, experiment="e", runs=folder / "runs", parent=sweep.run_id) as job:
+            job.start(f"seed={seed}", params={"seed": seed}, tags={})
+            job.log({"test/accuracy": 0.5 + int(seed) / 4})
+    assert sweep.finish() == []
+
+    server.start()
+    synced = subprocess.run(
+        [sys.executable, "-m", "bnexp.sync"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (synced.returncode, synced.stderr) == (0, "")
+    assert "sweep seed=0,1: table of its jobs made anew, 0 did not finish\n" in synced.stdout
+    far = MlflowClient(tracking_uri=server.uri)
+    runs = far.search_runs([far.get_experiment_by_name("e").experiment_id])
+    (parent,) = (run for run in runs if run.info.run_id == sweep.run_id)
+    assert {run.info.run_name: run.info.status for run in runs} == {
+        "sweep seed=0,1": "FINISHED",
+        "seed=0": "FINISHED",
+        "seed=1": "FINISHED",
+    }
+    assert (parent.data.metrics["sweep/finished"], parent.data.metrics["sweep/unfinished"]) == (2, 0)
+    assert parent.data.tags["bnexp.sweep.best"] == "seed=1"
+    table = far.download_artifacts(parent.info.run_id, "comparison.csv", str(folder))
+    (row,) = pd.read_csv(table).to_dict("records")  # both seeds, averaged
+    assert (row["accuracy"], row["n"]) == (0.625, 2)
+    assert journals(folder / "runs" / "local") == {}
 
 
 def test_a_store_s_password_is_given_again(folder, monkeypatch):

@@ -163,3 +163,8 @@ def test_a_sweep_that_cannot_be_drawn_keeps_its_table_and_status_and_says_so(fak
     )
     assert parent.data.tags["bnexp.undrawn"] == words
     assert capsys.readouterr().err == f"bnexp: the sweep's table is stored, but {words}\n"
+    # and no longer, once there is ink again
+    monkeypatch.undo()
+    again = Sweep.reopen(parent.info.run_id, uri=fakes.uri, experiment="bnexp", status="FINISHED")
+    assert again.finish() == []
+    assert "bnexp.undrawn" not in fakes.client.get_run(parent.info.run_id).data.tags
