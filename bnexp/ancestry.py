@@ -9,7 +9,12 @@ _WRITES = ("Assign", "ResourceApply", "ResourceScatter")
 
 
 def ancestors(
-    tensors: Iterable[tf.Tensor], ops: Iterable[tf.Operation] = (), *, fed: Iterable[tf.Tensor] = (), stop: str = ""
+    tensors: Iterable[tf.Tensor],
+    ops: Iterable[tf.Operation] = (),
+    *,
+    fed: Iterable[tf.Tensor] = (),
+    stop: str = "",
+    control: bool = True,
 ) -> set[tf.Operation]:
     """Returns every op that runs when `tensors` are fetched or `ops` run, along data and control edges.
 
@@ -18,6 +23,7 @@ def ancestors(
         ops: what is run.
         fed: tensors whose values are given, so that nothing has to run for them.
         stop: a type of op that is found, but whose own inputs are not followed.
+        control: whether control edges are followed; without them an op's value is found out about, not what runs.
     """
     given = {tensor.ref() for tensor in fed}
     found: set[tf.Operation] = set()
@@ -27,7 +33,8 @@ def ancestors(
         if op not in found:
             found.add(op)
             if op.type != stop:
-                waiting += [tensor.op for tensor in op.inputs if tensor.ref() not in given] + list(op.control_inputs)
+                waiting += [tensor.op for tensor in op.inputs if tensor.ref() not in given]
+                waiting += op.control_inputs if control else ()
     return found
 
 

@@ -23,12 +23,15 @@ class Averaging:
         shapes: the tensors that hold the shape of a batch somewhere in the network, as Bessel's correction asks for it,
             each with that shape; None stands for the batch size.
         updates: the ops that write.
+        waits: whether they wait for the step itself, as an assigner does that comes after it. What they write does not
+            depend on that step, but it has to run, on whatever inputs, and moves the weights.
         variables: what they read and write, and every other variable that is neither a weight nor an optimizer's.
     """
 
     moments: Mapping[str, tf.Tensor]
     shapes: tuple[tuple[tf.Tensor, tuple[int | None, ...]], ...]
     updates: tuple[tf.Operation, ...]
+    waits: bool
     variables: tuple[tf.Variable, ...]
 
 
@@ -54,7 +57,7 @@ def find_averaging(
     Returns:
         None where the updates do not stand apart: a layer says that it trains with its moving statistics or that their
         order is left open, it does not show the moments that it averages, these are others than those recorded, or an
-        update waits for, or reads, something else.
+        update reads something else.
     """
     if not all(_claims_to_stand_apart(layer) for layer in layers.values()):
         return None
@@ -72,15 +75,25 @@ def find_averaging(
     running = ancestors([], ops=[train_op])
     averages = {op for op, variable in handle_of.items() if id(variable) not in kept}
     updates = [op for op in running if _writes(op) and averages & {tensor.op for tensor in op.inputs}]
-    needed = ancestors([], ops=updates, fed=moments.values(), stop="Shape")
+    run = ancestors([], ops=updates, fed=moments.values(), stop="Shape")
+    read = ancestors([], ops=updates, fed=moments.values(), stop="Shape", control=False)
     allowed = {*updates, *averages, *(tensor.op for tensor in constants)}
-    if any(op not in allowed and _could_tell(op, handle_of, averages) for op in needed):
+
+    def tells(op: tf.Operation) -> bool:
+        return op not in allowed and _could_tell(op, handle_of, averages)
+
+    if any(map(tells, read)):
         return None
+    shapes = tuple((op.outputs[0], tuple(op.inputs[0].shape)) for op in read if op.type == "Shape")
+    waits = any(map(tells, run))
+    if waits and shapes:
+        return None  # the step that runs beside has another batch, and may look at the same shape
     return Averaging(
         moments=moments,
-        shapes=tuple((op.outputs[0], tuple(op.inputs[0].shape)) for op in needed if op.type == "Shape"),
+        shapes=shapes,
         # in the order in which they were made: a set's own would differ from process to process
         updates=tuple(sorted(updates, key=lambda op: op.name)),
+        waits=waits,
         variables=tuple(variable for variable in variables if id(variable) not in kept),
     )
 

@@ -65,8 +65,9 @@ class Graph:
         batch_mode_units: outputs, a layer, `<layer>/unit` [batch, ...] in training mode: the first channel of its
             output, which is what the first unit's non-linearity is given.
         average: of a training step the updates alone, fed with its `batch_mean` and `batch_variance` [channels] of each
-            layer; outputs `<layer>/moving_mean` and `<layer>/moving_variance` after them. None where they do not stand
-            apart. It needs the shapes of `averaging` as constants besides.
+            layer, and before them, where the updates wait for a step, with inputs and labels for one; outputs
+            `<layer>/moving_mean` and `<layer>/moving_variance` after them. None where they do not stand apart. It needs
+            the shapes of `averaging` as constants besides.
         averaging: what is known of them.
     """
 
@@ -189,7 +190,9 @@ def build_graph(
         ),
         average=(
             Pruning(
-                tuple(averaging.moments.values()), _read_after(_results(averaging.updates), layers), mode(training=True)
+                (*((inputs, labels) if averaging.waits else ()), *averaging.moments.values()),
+                _read_after(_results(averaging.updates), layers),
+                mode(training=True),
             )
             if averaging
             else None

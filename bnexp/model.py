@@ -64,7 +64,7 @@ class Model:
     ) -> dict[str, np.ndarray]:
         """Moves the moving statistics as training steps with these moments would, by the variant's own updates.
 
-        Only where `averages_apart` says so.
+        Only where `averages_apart` says so. It may move the weights, to no purpose: they are to be assigned afterwards.
 
         Args:
             moments: `<layer>/batch_mean` and `<layer>/batch_variance`, [steps, channels] float32, as `train` records.
@@ -82,8 +82,13 @@ class Model:
             for tensor, shape in graph.averaging.shapes
         )
         pruning = replace(graph.average, constants=(*graph.average.constants, *shapes))
-        arrays = [moments[name] for name in graph.averaging.moments]
         steps = len(next(iter(moments.values())))
+        # where a step has to run beside the updates, it is one on a single blank example
+        blank = [
+            np.zeros([steps, 1, *feed.shape[1:]], feed.dtype.as_numpy_dtype)
+            for feed in graph.average.feeds[: -len(graph.averaging.moments) or None]
+        ]
+        arrays = [*blank, *(moments[name] for name in graph.averaging.moments)]
         return self._program(pruning, calls)(arrays, np.arange(steps, dtype=np.int32))
 
     def averages_apart(self, inputs: np.ndarray, labels: np.ndarray) -> bool:

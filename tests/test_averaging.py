@@ -36,7 +36,6 @@ def test_updates_that_nothing_runs_are_no_updates():
 @pytest.mark.parametrize(
     "variant",
     [
-        "ema",  # waits for the whole step
         "cond",  # keeps its moments inside a branch
         "ema_unordered",  # leaves open what comes first
         "renorm",  # trains with its averages
@@ -45,3 +44,10 @@ def test_updates_that_nothing_runs_are_no_updates():
 )
 def test_updates_that_do_not_stand_apart(variant):
     assert averaging(variant) is None
+
+
+def test_updates_may_wait_for_the_step():
+    found = averaging("ema")
+    assert found.waits
+    assert len(found.updates) == 4  # the batch's moments are assigned, then averaged
+    assert not averaging("update_ops").waits

@@ -125,15 +125,15 @@ def bessel(inputs: tf.Tensor) -> tf.Tensor:
 
 def unbiased(variance: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
     """Returns the biased batch variance of `inputs`, [channels], with Bessel's correction."""
-    return _rounded(variance) * bessel(inputs)
+    return rounded(variance) * bessel(inputs)
 
 
 def average(moving: tf.Variable, batch: tf.Tensor, decay: float) -> tf.Tensor:
     """Makes the op `moving = decay * moving + (1 - decay) * batch`, the way assign_moving_average writes it."""
-    return moving.assign_sub(_rounded((moving - _rounded(batch)) * (1 - decay)), read_value=True)
+    return moving.assign_sub(rounded((moving - rounded(batch)) * (1 - decay)), read_value=True)
 
 
-def _rounded(product: tf.Tensor) -> tf.Tensor:
+def rounded(product: tf.Tensor) -> tf.Tensor:
     """Returns `product` as it is, but keeps a compiler from doing it together with what follows.
 
     A batch mean is sum * (1 / n) to XLA. Whether it makes that and a subtraction one fused multiply-add, or that and

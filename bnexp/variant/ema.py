@@ -22,7 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, batch_moments, new_affine, new_moving
+from bnexp.variant import Traits, batch_moments, new_affine, new_moving, rounded
 
 v1 = tf.compat.v1
 
@@ -52,7 +52,7 @@ class BatchNorm:
             return tf.nn.batch_normalization(inputs, self.moving_mean, self.moving_variance, beta, gamma, self.epsilon)
         mean, variance = batch_moments(inputs)
         self.batch_mean, self.batch_variance = mean, variance
-        with tf.control_dependencies([self.mean.assign(mean), self.variance.assign(variance)]):
+        with tf.control_dependencies([self.mean.assign(rounded(mean)), self.variance.assign(rounded(variance))]):
             return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
 
     @staticmethod
