@@ -207,16 +207,14 @@ class Model:
 
     def moving_statistics(self) -> dict[str, Moments]:
         """Returns each layer's moving mean and variance, [channels] float32, as inference would read them now."""
-        state = self.state()
-        return {
-            name: Moments(
-                # a stranger's variable may keep the axes that it was reduced over
-                state[self._engine.name_of(layer.moving_mean)].reshape(-1),
-                state[self._engine.name_of(layer.moving_variance)].reshape(-1),
-            )
-            for name, layer in self._engine.graph.layers.items()
-            if keeps_statistics(layer)
+        names = {
+            layer: [self._engine.name_of(v) for v in (made.moving_mean, made.moving_variance)]
+            for layer, made in self._engine.graph.layers.items()
+            if keeps_statistics(made)
         }
+        state = self._engine.state({name for pair in names.values() for name in pair})
+        # a stranger's variable may keep the axes that it was reduced over
+        return {layer: Moments(*(state[name].reshape(-1) for name in pair)) for layer, pair in names.items()}
 
     def assign_moving_statistics(self, statistics: Mapping[str, Moments]) -> None:
         """Sets the moving statistics of the layers named; rounds to float32."""

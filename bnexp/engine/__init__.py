@@ -5,7 +5,7 @@ a wrapped function, whose prunings are called from compiled loops. Both keep the
 run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,8 +50,8 @@ class Engine(Protocol):
         """Returns the name under which `state` and `assign` know a variable of the graph."""
         ...
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Returns a copy of every variable, by name."""
+    def state(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Returns a copy of every variable, or of those named, by name."""
         ...
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:

@@ -77,9 +77,9 @@ class CompiledEngine:
         """Returns the name under which `state` and `assign` know a variable of the graph."""
         return self._names[id(variable)]
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Returns a copy of every variable, by name."""
-        return {name: variable.numpy() for name, variable in self._variables.items()}
+    def state(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Returns a copy of every variable, or of those named, by name."""
+        return {name: self._variables[name].numpy() for name in (self._variables if names is None else names)}
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
         """Sets variables by name; those not named keep their values."""

@@ -1,6 +1,6 @@
 """The documents' way: a tf.Graph, and one Session.run a step. Slow, and the reference for the compiled engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,10 @@ class SessionEngine:
         """Returns the name under which `state` and `assign` know a variable of the graph."""
         return self._names[id(variable)]
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Returns a copy of every variable, by name."""
-        state: dict[str, np.ndarray] = self._session.run(self._variables)
+    def state(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Returns a copy of every variable, or of those named, by name."""
+        wanted = self._variables if names is None else {name: self._variables[name] for name in names}
+        state: dict[str, np.ndarray] = self._session.run(wanted)
         return state
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
