@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from filelock import FileLock
 
 # here and not in a fixture, so that subprocesses do not see them either
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
@@ -38,6 +40,14 @@ def command(folder: Path) -> Command:
         return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
 
     return run
+
+
+@pytest.fixture
+def ray_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keeps a Ray cluster apart from one of another test process, and from the token of the user's own clusters."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with FileLock(Path(gettempdir(), "bnexp-tests-ray.lock")):
+        yield
 
 
 class Server:

@@ -57,7 +57,7 @@ def test_right_variants_neither_flip_nor_move(dataset, variant, network):
 
 
 def test_a_leak_is_seen_and_put_back(dataset):
-    model = small_model(dataset, "variant=contrib_twin", ONE_LAYER["mlp"])
+    model = small_model(dataset, "variant=control_deps_leaky", ONE_LAYER["mlp"])
     model.train(dataset.x_train, dataset.y_train, rows(dataset, 12), calls=None)
     before = model.state()
     found = evaluate(model, dataset.x_test, dataset.y_test, batch_size=1)

@@ -17,7 +17,7 @@ QUICK = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 RAY = ("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_alone")]
 
 
 def parent_and_children(folder):

@@ -19,7 +19,7 @@ pytest.importorskip("hydra_plugins.hydra_ray_launcher")
 
 
 @pytest.fixture
-def cluster(folder):
+def cluster(folder, ray_alone):
     """The address of a Ray cluster: a head that runs nothing, and two workers of one job each in folders of their own."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]

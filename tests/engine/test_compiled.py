@@ -89,7 +89,8 @@ def test_calls_are_shared_out_among_any_number_of_cores(cores, calls, monkeypatc
     np.testing.assert_array_equal(shared, built("mlp", dataset).predict(dataset.x_test, batch_size=1))
 
 
-@pytest.mark.parametrize("variant", ["update_ops", "contrib_twin"])
+# the leaking one whose reads are ordered: a race may come out either way
+@pytest.mark.parametrize("variant", ["update_ops", "control_deps_leaky"])
 def test_a_few_calls_made_again_give_the_same_bits(network, variant):
     """From the second time on in a loop of their own, unless they write."""
     dataset = images()
