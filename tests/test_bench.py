@@ -93,7 +93,8 @@ def test_nan_is_no_agreement():
         check_losses("diverged", np.where(np.arange(STEPS) > 40, np.nan, losses), losses)
 
 
-def test_rounds_take_turns():
+def test_rounds_take_turns(monkeypatch):
+    monkeypatch.setattr("bench.timing.REST", 0)
     order = []
     tasks = {name: lambda name=name: order.append(name) or float(len(order)) for name in "abc"}
     measured = interleaved(tasks, 3)

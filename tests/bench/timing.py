@@ -3,9 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from time import sleep
 from typing import TypeVar
 
 Measured = TypeVar("Measured")
+
+
+# seconds of rest before each task: threads of whoever came before may spin for some time before they sleep
+REST = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ def interleaved(tasks: Mapping[str, Callable[[], Measured]], repetitions: int) -
     for repetition in range(repetitions):
         shift = repetition % len(names)
         for name in names[shift:] + names[:shift]:
+            sleep(REST)
             measured[name].append(tasks[name]())
     return measured
 
