@@ -1,7 +1,8 @@
 """Questions about a graph that need no run: what are the ancestors of a tensor, and does one of them write?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
@@ -86,20 +87,28 @@ def is_write(op_type: str) -> bool:
 def _body_types(ops: Iterable[tf.Operation]) -> set[str]:
     """Returns the types of the ops inside the functions that `ops` call, however deep."""
     waiting = [(op.graph, name) for op in ops for name in _functions_of(op.node_def)]
-    libraries: dict[int, dict[str, Any]] = {}
     types: set[str] = set()
     seen: set[str] = set()
     while waiting:
         graph, name = waiting.pop()
-        if id(graph) not in libraries:
-            library = graph.as_graph_def().library.function
-            libraries[id(graph)] = {function.signature.name: function for function in library}
-        body = libraries[id(graph)].get(name)
+        body = _library(graph).get(name)
         if name not in seen and body is not None:
             seen.add(name)
             types |= {node.op for node in body.node_def}
             waiting += [(graph, inner) for node in body.node_def for inner in _functions_of(node)]
     return types
+
+
+# of each graph its version and its functions by name: to ask a graph for them writes all of it out
+_libraries: WeakKeyDictionary[tf.Graph, tuple[int, Mapping[str, Any]]] = WeakKeyDictionary()
+
+
+def _library(graph: tf.Graph) -> Mapping[str, Any]:
+    version, functions = _libraries.get(graph, (-1, {}))
+    if version != graph.version:
+        functions = {function.signature.name: function for function in graph.as_graph_def().library.function}
+        _libraries[graph] = graph.version, functions
+    return functions
 
 
 def _functions_of(node: "tf.compat.v1.NodeDef") -> Iterator[str]:
