@@ -86,7 +86,7 @@ class Model:
         # where a step has to run beside the updates, it is one on a single blank example
         blank = [
             np.zeros([steps, 1, *feed.shape[1:]], feed.dtype.as_numpy_dtype)
-            for feed in graph.average.feeds[: -len(graph.averaging.moments) or None]
+            for feed in graph.average.feeds[: len(graph.average.feeds) - len(graph.averaging.moments)]
         ]
         arrays = [*blank, *(moments[name] for name in graph.averaging.moments)]
         return self._program(pruning, calls)(arrays, np.arange(steps, dtype=np.int32))
@@ -117,14 +117,16 @@ class Model:
 
     def averages(self) -> dict[str, np.ndarray]:
         """Returns a copy of every variable that `average` may move: moving statistics and what goes with them."""
-        averaging = self._engine.graph.averaging
-        names = {self._engine.name_of(variable) for variable in averaging.variables} if averaging else set()
-        return {name: value for name, value in self.state().items() if name in names}
+        return self._engine.state(self._averages())
 
     def weights(self) -> dict[str, np.ndarray]:
         """Returns a copy of every other variable: weights and optimizer slots."""
-        averages = self.averages()
+        averages = set(self._averages())
         return {name: value for name, value in self.state().items() if name not in averages}
+
+    def _averages(self) -> list[str]:
+        averaging = self._engine.graph.averaging
+        return [self._engine.name_of(variable) for variable in averaging.variables] if averaging else []
 
     def predict(self, inputs: np.ndarray, *, batch_size: int, batch_mode: bool = False) -> np.ndarray:
         """Returns the network's outputs [examples, classes] float32, computed batch by batch in the examples' order.

@@ -74,7 +74,8 @@ def both_ranks(dataset, variant, decay, engine="compiled"):
     return small_model(dataset, f"variant={variant}", f"decay={decay}", own, "optimizer=sgd", f"engine={engine}")
 
 
-# every variant in a compiled loop, as dense networks are trained; a few in an ordinary one, as convolutions are, or call by call in a Session, and from a training with another decay than their own
+# every variant in a compiled loop, as dense networks are trained; a few in an ordinary one, as convolutions are, or call by
+# call in a Session, and from a training with another decay than their own
 CASES = [("whole", variant, 0.73) for variant in names("variant")]
 CASES += [("whole", "update_ops", 0.9), ("whole", "ema", 0.9), ("session", "ema", 0.9)]
 CASES += [("serial", "update_ops", 0.9), ("serial", "test_set_leak", 0.0), ("serial", "ema", 0.9)]

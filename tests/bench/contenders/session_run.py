@@ -18,9 +18,8 @@ class Contender:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         with tf.Graph().as_default() as graph:
-            v1.set_random_seed(
-                problem.seed
-            )  # to draw what `load` replaces is an error where TensorFlow must repeat itself
+            # `load` replaces what is drawn, and yet to draw it unseeded is an error where TensorFlow must repeat itself
+            v1.set_random_seed(problem.seed)
             self.x = v1.placeholder(tf.float32, [None, 28, 28, 1])
             self.y = v1.placeholder(tf.int32, [None])
             self.training = v1.placeholder(tf.bool, [])
