@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
-_WRITES = ("Assign", "ResourceApply", "ResourceScatter")
+_WRITES = ("Assign", "ResourceApply", "ResourceSparseApply", "ResourceScatter", "ResourceStridedSliceAssign")
 
 
 def ancestors(
@@ -76,12 +76,17 @@ def ancestor_types(tensors: Iterable[tf.Tensor]) -> set[str]:
 
 def bodies_write(op: tf.Operation) -> bool:
     """Tells whether a branch, a loop or a function that `op` calls changes a variable."""
-    return any(is_write(op_type) for op_type in _body_types([op]))
+    return any_writes(_body_types([op]))
 
 
 def is_write(op_type: str) -> bool:
     """Tells whether ops of a type change a variable."""
     return op_type.startswith(_WRITES)
+
+
+def any_writes(op_types: Iterable[str]) -> bool:
+    """Tells whether ops of any of these types change a variable."""
+    return any(map(is_write, op_types))
 
 
 def _body_types(ops: Iterable[tf.Operation]) -> set[str]:

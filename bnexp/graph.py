@@ -62,8 +62,9 @@ class Graph:
         batch_mode_moments: outputs, a layer, `<layer>/mean` and `<layer>/variance` (ddof 0) of its input in training
             mode, [channels] float64.
         inference_moments: the same in inference mode.
-        batch_mode_units: outputs, a layer, `<layer>/unit` [batch, ...] in training mode: the first channel of its
-            output, which is what the first unit's non-linearity is given.
+        batch_mode_sample: outputs, a layer, `<layer>/batch_mean` and `<layer>/batch_variance` as `train` records them,
+            without a training step, and `<layer>/unit` [batch, ...]: the first channel of its output, which is what
+            the first unit's non-linearity is given.
         average: of a training step the updates alone, fed with its `batch_mean` and `batch_variance` [channels] of each
             layer, and before them, where the updates wait for a step, with inputs and labels for one; outputs
             `<layer>/moving_mean` and `<layer>/moving_variance` after them. None where they do not stand apart. It needs
@@ -80,7 +81,7 @@ class Graph:
     monitor: Pruning
     batch_mode_moments: Pruning
     inference_moments: Pruning
-    batch_mode_units: Pruning
+    batch_mode_sample: Pruning
     average: Pruning | None
     averaging: Averaging | None
 
@@ -183,9 +184,10 @@ def build_graph(
         ),
         batch_mode_moments=Pruning((inputs,), _input_moments(in_training), mode(training=True)),
         inference_moments=Pruning((inputs,), _input_moments(in_inference), mode(training=False)),
-        batch_mode_units=Pruning(
+        batch_mode_sample=Pruning(
             (inputs,),
-            {f"{name}/unit": tf.identity(out[..., 0]) for name, out in in_training.layer_outputs.items()},
+            {name: value for name, value in step.items() if "/batch_" in name}
+            | {f"{name}/unit": tf.identity(out[..., 0]) for name, out in in_training.layer_outputs.items()},
             mode(training=True),
         ),
         average=(

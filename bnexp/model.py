@@ -1,11 +1,13 @@
 """A network with a variant, its variables and the few things the experiment does with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from bnexp.ancestry import ancestor_types, any_writes
 from bnexp.engine import Engine, Program
 from bnexp.graph import Constant, Pruning, keeps_statistics
 from bnexp.moments import BatchMoments, Moments
@@ -190,22 +192,33 @@ class Model:
     def sample(self, inputs: np.ndarray, rows: np.ndarray) -> tuple[dict[str, BatchMoments], dict[str, np.ndarray]]:
         """Measures, in training mode, each layer's input and what the first unit behind it is given.
 
+        Every variable is left as it was.
+
         Args:
             inputs: [examples, ...] float32.
             rows: [batches, batch] int32, the examples of each batch.
 
         Returns:
-            By layer, the moments of its input, and all values of the first channel of its output, [values] float32.
+            By layer, the moments of its input, computed in float32 as `train` records them, and all values of the first
+            channel of its output, [values] float32.
         """
         graph = self._engine.graph
-        both = {**graph.batch_mode_moments.outputs, **graph.batch_mode_units.outputs}
-        found = self._run(replace(graph.batch_mode_moments, outputs=both), inputs, rows)
+        with self.untouched() if self._sampling_writes else nullcontext():
+            found = self._run(graph.batch_mode_sample, inputs, rows)
         sizes = np.full(len(rows), rows.shape[1], np.float64)
         moments = {
-            layer: BatchMoments(sizes * positions, found[f"{layer}/mean"], found[f"{layer}/variance"])
+            layer: BatchMoments(
+                sizes * positions,
+                found[f"{layer}/batch_mean"].astype(np.float64),
+                found[f"{layer}/batch_variance"].astype(np.float64),
+            )
             for layer, positions in graph.layer_positions.items()
         }
         return moments, {layer: found[f"{layer}/unit"].reshape(-1) for layer in graph.layers}
+
+    @cached_property
+    def _sampling_writes(self) -> bool:
+        return any_writes(ancestor_types(self._engine.graph.batch_mode_sample.outputs.values()))
 
     def moving_statistics(self) -> dict[str, Moments]:
         """Returns each layer's moving mean and variance, [channels] float32, as inference would read them now."""

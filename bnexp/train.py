@@ -128,9 +128,7 @@ def measure(model: Model, inputs: np.ndarray, rows: np.ndarray) -> tuple[dict[st
         By layer, the pooled moments of its input, and the values at PERCENTILES, [3] float64, of what the first unit
         behind it is given.
     """
-    with model.untouched():
-        batches, units = model.sample(inputs, rows)
-    return (
-        {layer: pooled(moments) for layer, moments in batches.items()},
-        {layer: np.percentile(values, PERCENTILES) for layer, values in units.items()},
-    )
+    batches, units = model.sample(inputs, rows)
+    with np.errstate(invalid="ignore"):  # a network that diverged may have moments that float32 cannot hold
+        population = {layer: pooled(moments) for layer, moments in batches.items()}
+    return population, {layer: np.percentile(values, PERCENTILES) for layer, values in units.items()}

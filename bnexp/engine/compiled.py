@@ -28,7 +28,7 @@ import tensorflow as tf
 # private, and without a public twin: a tf.cond's gradient compiles only where the graph was built in an XLA context
 from tensorflow.python.ops import control_flow_ops
 
-from bnexp.ancestry import ancestor_types, is_write
+from bnexp.ancestry import ancestor_types, any_writes
 from bnexp.engine import Build, by_name
 from bnexp.graph import Graph, Pruning
 
@@ -123,7 +123,7 @@ class _CompiledProgram:
         """
         repeated = rows.shape in self._seen
         self._seen.add(rows.shape)
-        return len(rows) if repeated and len(rows) > 1 and not _writes(self._types) else None
+        return len(rows) if repeated and len(rows) > 1 and not any_writes(self._types) else None
 
     def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray, length: int) -> list[np.ndarray]:
         # padded to one length, so that a shorter last chunk does not compile the loop again
@@ -151,12 +151,8 @@ def _best_loop(types: Set[str], device: str, batch: int) -> Loop:
     if "GPU" in device:
         return "whole"
     if "Conv2D" in types and (batch > 1 or "Conv2DBackpropFilter" in types):
-        return "serial" if _writes(types) else "parallel"
-    return "whole" if _writes(types) else "side_by_side"
-
-
-def _writes(types: Iterable[str]) -> bool:
-    return any(map(is_write, types))
+        return "serial" if any_writes(types) else "parallel"
+    return "whole" if any_writes(types) else "side_by_side"
 
 
 def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loop) -> Any:
