@@ -1,32 +1,22 @@
 """From a config and a dataset to a model that is ready to train."""
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from bnexp.config import resolved
 from bnexp.dataset import Dataset
-from bnexp.engine import by_name
 from bnexp.engine.compiled import CompiledEngine
 from bnexp.engine.session import SessionEngine
 from bnexp.errors import UserError, first_line
 from bnexp.graph import Graph, build_graph
 from bnexp.layer import layer_maker
 from bnexp.model import Model
-
-v1 = tf.compat.v1
-
-# jobs of a sweep alternate between two or so; each holds a network with its optimizer
-MOST_KEPT = 2
 
 ENGINES: Mapping[str, type[CompiledEngine | SessionEngine]] = {"compiled": CompiledEngine, "session": SessionEngine}
 
@@ -92,64 +82,6 @@ def build_model(config: DictConfig, dataset: Dataset, device: str) -> Model:
     engine = ENGINES[config.engine](graph_builder(config, dataset), device=device)
     check_batch_size(config.batch_size, engine.graph, dataset)
     return Model(engine)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    model: Model
-    initial: dict[str, np.ndarray]
-
-
-# the models of this process's last jobs, by what their graphs were built from
-_kept: dict[str, _Kept] = {}
-
-
-def kept_model(config: DictConfig, dataset: Dataset, device: str) -> Model:
-    """Returns what `build_model` would, bit for bit; a model of an earlier call where only its seed was another.
-
-    For a sweep's jobs, one after the other: the graph is built, and its loops are compiled, once. A model that was
-    returned before is not to be used any more.
-
-    Args:
-        config: composed from conf/config.yaml.
-        dataset: gives the shape of an example and the number of classes.
-        device: TensorFlow's name of the device.
-
-    Raises:
-        UserError: as `build_model`.
-    """
-    nodes = resolved(config)
-    parts = [nodes[key] for key in ("network", "variant", "optimizer", "engine")]
-    key = json.dumps([parts, dataset.x_train.shape[1:], dataset.num_classes, device], sort_keys=True)
-    kept = _kept.pop(key, None)
-    if kept is not None:
-        check_batch_size(config.batch_size, kept.model.graph, dataset)
-        drawn = _initial_weights(config, dataset)
-        if drawn.keys() <= kept.initial.keys():
-            kept.model.assign(kept.initial | drawn)
-        else:
-            kept = None  # a network that names its variables otherwise
-    if kept is None:
-        # before the next is built: there are never more than that
-        for old in list(_kept)[: len(_kept) + 1 - MOST_KEPT]:
-            del _kept[old]
-        model = build_model(config, dataset, device)
-        kept = _Kept(model, model.state())
-    _kept[key] = kept  # the last one used is the last
-    return kept.model
-
-
-def _initial_weights(config: DictConfig, dataset: Dataset) -> dict[str, np.ndarray]:
-    """Returns the network's own variables, by name, as the seed draws them; the layers' do not depend on it."""
-    network = make(config, "network")
-    with tf.Graph().as_default():
-        inputs = v1.placeholder(tf.float32, [None, *dataset.x_train.shape[1:]])
-        network(inputs, batch_norm=lambda hidden, name: hidden, num_classes=dataset.num_classes, seed=config.seed)
-        variables, _ = by_name(v1.global_variables())
-        with v1.Session() as session:
-            session.run(v1.global_variables_initializer())
-            drawn: dict[str, np.ndarray] = session.run(variables)
-    return drawn
 
 
 def graph_builder(config: DictConfig, dataset: Dataset) -> Callable[[], Graph]:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from bnexp.attempts import Finished
-from bnexp.build import build_model, graph_builder, kept_model, make
+from bnexp.build import build_model, graph_builder, make
 from bnexp.config import check, resolved
 from bnexp.dataset import Dataset
 from bnexp.device import choose_device
@@ -23,6 +23,7 @@ from bnexp.evaluate import evaluate
 from bnexp.examine import examine
 from bnexp.final_pass import residuals
 from bnexp.folders import RUNS
+from bnexp.kept import kept_dataset, kept_model
 from bnexp.ladder import best_decay, climb
 from bnexp.record import (
     chosen,
@@ -111,7 +112,7 @@ def run(
             check(config)
         device, device_line = choose_device(config.device)
         console.print(device_line, highlight=False)
-        dataset: Dataset = make(config, "dataset")
+        dataset: Dataset = kept_dataset(config) if sweep else make(config, "dataset")
         final_pass = make(config, "final_pass")
         model = (kept_model if sweep else build_model)(config, dataset, device)
         if checkpoint is not None:

@@ -1,18 +1,12 @@
 """From a config to objects, and what is said of a config that leads to none."""
 
-import gc
 import sys
-import weakref
-from itertools import count
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import tensorflow as tf
-from small import ONE_LAYER, compose, images, rows, small_model
+from small import ONE_LAYER, compose, images, small_model
 
-from bnexp import build as module
-from bnexp.build import build_model, check_batch_size, kept_model, make
+from bnexp.build import build_model, check_batch_size, make
 from bnexp.dataset import Dataset
 from bnexp.errors import UserError
 
@@ -126,77 +120,3 @@ def test_a_convolution_s_single_position_is_no_batch_either():
     with pytest.raises(UserError, match=r"^batch_size=1: one example gives bn2 one value a channel"):
         check_batch_size(1, graph, images())
     check_batch_size(2, graph, images())
-
-
-@pytest.fixture
-def nothing_kept(monkeypatch):
-    monkeypatch.setattr(module, "_kept", {})
-
-
-JOB = ("network.widths=[4]", "batch_size=10")
-
-
-def trained(model, dataset):
-    """Everything that 110 steps leave behind, bit by bit."""
-    steps = model.train(dataset.x_train, dataset.y_train, rows(dataset, 110), calls=50)
-    return {"loss": steps.losses, **steps.statistics, **model.state()}
-
-
-@pytest.mark.parametrize("engine", ["compiled", "session"])
-def test_a_kept_model_is_as_good_as_a_new_one(nothing_kept, engine):
-    """With another seed, and with the first once more: the same bits as a model that was built for it."""
-    dataset = images()
-    models = []
-    for seed in (0, 1, 0):
-        config = compose(*JOB, f"engine={engine}", f"seed={seed}", f"steps={100 + seed}", "final_pass=paper")
-        models.append(kept_model(config, dataset, "/CPU:0"))
-        found, fresh = trained(models[-1], dataset), trained(build_model(config, dataset, "/CPU:0"), dataset)
-        assert list(found) == list(fresh)
-        for name, value in fresh.items():
-            np.testing.assert_array_equal(found[name], value, err_msg=name)
-    assert models[0] is models[1] is models[2]
-    if engine == "compiled":
-        (program,) = models[0]._programs.values()
-        assert len(program._traced) == 1
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["decay=0.5", "epsilon=0.1", "variant=contrib", "network.widths=[5]", "optimizer=sgd", "learning_rate=0.3"],
-)
-def test_another_graph_is_another_model(nothing_kept, override):
-    first = kept_model(compose(*JOB), images(), "/CPU:0")
-    assert kept_model(compose(*JOB, override), images(), "/CPU:0") is not first
-    assert kept_model(compose(*JOB), images(), "/CPU:0") is first
-
-
-def test_only_the_last_models_are_kept(nothing_kept):
-    first = weakref.ref(kept_model(compose(*JOB), images(), "/CPU:0"))
-    for decay in (0.1, 0.2):
-        kept_model(compose(*JOB, f"decay={decay}"), images(), "/CPU:0")
-    gc.collect()
-    assert first() is None
-    assert len(module._kept) == module.MOST_KEPT
-
-
-def test_a_batch_too_small_is_told_of_a_kept_model_too(nothing_kept):
-    kept_model(compose(*JOB), images(), "/CPU:0")
-    with pytest.raises(UserError, match="batch_size=1:"):
-        kept_model(compose(*JOB, "batch_size=1"), images(), "/CPU:0")
-
-
-def never_the_same(inputs, *, batch_norm, num_classes, seed, **unused):
-    """A network whose variables never have the same name twice."""
-    name = f"kernel{next(numbers)}"
-    features = batch_norm(tf.reshape(inputs, [-1, 32]), "bn1")
-    with tf.compat.v1.variable_scope("", reuse=tf.compat.v1.AUTO_REUSE):
-        return features @ tf.compat.v1.get_variable(name, initializer=np.ones([32, num_classes], np.float32))
-
-
-numbers = count()
-
-
-def test_what_cannot_be_drawn_again_is_built_again(nothing_kept):
-    config = compose(*JOB, f"network._target_={__name__}.never_the_same")
-    first = kept_model(config, images(), "/CPU:0")
-    assert kept_model(config, images(), "/CPU:0") is not first
