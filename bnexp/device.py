@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from bnexp.errors import UserError
+from bnexp.threads import thread_limit
 
 
 def choose_device(wanted: str) -> tuple[str, str]:
@@ -34,4 +35,6 @@ def choose_device(wanted: str) -> tuple[str, str]:
     if gpus and wanted != "cpu":
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unnamed")
         return "/GPU:0", f"GPU: {name}"
-    return "/CPU:0", "CPU, as asked" if wanted == "cpu" else "CPU: TensorFlow sees no GPU"
+    limit = thread_limit()
+    threads = "" if limit is None else f"; {limit} thread{'s' if limit > 1 else ''}"
+    return "/CPU:0", ("CPU, as asked" if wanted == "cpu" else "CPU: TensorFlow sees no GPU") + threads

@@ -27,6 +27,7 @@ from bnexp.dataset import Dataset, batch_indices
 from bnexp.model import Model, Steps
 from bnexp.moments import Moments
 from bnexp.source import source_digest, targets
+from bnexp.threads import thread_limit
 from bnexp.train import Snapshot, loop_length, snapshot_steps, train, watch
 
 # keys of the config that make no difference to a training whose statistics stand apart; `variant.decay` repeats `decay`
@@ -45,6 +46,8 @@ def training_key(config: Mapping[str, Any], dataset: Dataset) -> str:
         dataset: its training half counts, wherever it came from.
     """
     kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
+    # a convolution's gradient is summed in as many parts as there are threads
+    kept["threads"] = thread_limit()
     kept["variant"] = {key: value for key, value in config["variant"].items() if key != "decay"}
     digest = sha256(json.dumps(kept, sort_keys=True).encode())
     digest.update(source_digest(targets([kept[key] for key in BUILT])).encode())

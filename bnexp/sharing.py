@@ -8,9 +8,10 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig
 
 from bnexp.folders import RUNS
+from bnexp.launchers import tell_jobs
 
 # how a job, wherever its launcher runs it, learns where its sweep's trainings are
 SHARED_VARIABLE = "BNEXP_SHARED_TRAININGS"
@@ -31,8 +32,7 @@ class ShareTrainings(Callback):
         same = sorted(o for o in overrides if not o.startswith("resume="))
         folder = RUNS / "shared" / sha256("\n".join(same).encode()).hexdigest()[:16]
         atexit.register(rmtree, folder, ignore_errors=True)
-        with read_write(config.hydra.overrides):
-            config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{SHARED_VARIABLE}={folder}")
+        tell_jobs(config, SHARED_VARIABLE, folder)
 
 
 def shares(overrides: Sequence[str]) -> bool:

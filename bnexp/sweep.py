@@ -15,7 +15,7 @@ from omegaconf import DictConfig, read_write
 
 from bnexp.errors import UserError, exit_with, say
 from bnexp.folders import RUNS, sqlite_file
-from bnexp.launchers import start_cluster, stop_cluster
+from bnexp.launchers import share_cores, start_cluster, stop_cluster, tell_jobs
 
 if TYPE_CHECKING:
     from bnexp.compare.store import Store, StoredRun
@@ -185,9 +185,8 @@ class LeadSweep(Callback):
             exit_with(error)
         _leading.append(sweep)
         start_cluster(config.hydra.launcher)
-        # jobs are composed anew from these overrides, by every launcher and on every machine
-        with read_write(config.hydra.overrides):
-            config.hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT_VARIABLE}={sweep.run_id}")
+        tell_jobs(config, PARENT_VARIABLE, sweep.run_id)
+        share_cores(config)
         given = [override.lstrip("+").partition("=")[0] for override in config.hydra.overrides.hydra]
         for key, value in SEARCH.items():
             if key in config.hydra.sweeper and f"hydra.sweeper.{key}" not in given:

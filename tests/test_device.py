@@ -1,10 +1,13 @@
 """Which device a run gets, on machines with and without a GPU; neither needs to be here."""
 
+import os
+
 import pytest
 import tensorflow as tf
 
 from bnexp.device import choose_device
 from bnexp.errors import UserError
+from bnexp.threads import cores
 
 
 @pytest.fixture
@@ -38,6 +41,14 @@ def test_choice(machine, gpus, wanted, chosen):
     assert choose_device(wanted) == chosen
     # whatever was chosen: the next job of a sweep may want what this one does not, and then it is too late to ask
     assert grown == [(f"GPU {i}", True) for i in range(gpus)]
+
+
+@pytest.mark.parametrize(("given", "told"), [("1", "; 1 thread"), ("4", "; 4 threads"), ("0", ""), ("many", "")])
+def test_a_limit_of_threads_is_told(machine, monkeypatch, given, told):
+    machine(0)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", given)
+    assert choose_device("cpu") == ("/CPU:0", f"CPU, as asked{told}")
+    assert cores() == (int(given) if told else os.cpu_count())
 
 
 def test_no_gpu_where_one_is_wanted(machine):

@@ -10,14 +10,56 @@ from contextlib import suppress
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from small import ONE_LAYER, client, store
+
+from bnexp.launchers import share_cores
+from bnexp.threads import VARIABLES
 
 QUICK = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4", "steps=12")
 
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+CORES = os.cpu_count()
+
 RAY = ("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2")
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_alone")]
+pytestmark = pytest.mark.usefixtures("ray_alone")
+
+
+JOBLIB_TARGET = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+RAY_TARGET = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+
+
+@pytest.mark.parametrize(
+    ("launcher", "threads"),
+    [
+        ({"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}, None),
+        ({"_target_": JOBLIB_TARGET, "n_jobs": 1}, None),
+        ({"_target_": JOBLIB_TARGET, "n_jobs": 2}, 4),
+        ({"_target_": JOBLIB_TARGET, "n_jobs": 3}, 2),
+        ({"_target_": JOBLIB_TARGET, "n_jobs": 20}, 1),
+        ({"_target_": JOBLIB_TARGET, "n_jobs": -1}, 1),
+        ({"_target_": JOBLIB_TARGET, "n_jobs": -5}, 2),
+        ({"_target_": RAY_TARGET, "ray": {"init": {"address": None}, "remote": {}}}, 1),
+        ({"_target_": RAY_TARGET, "ray": {"init": {"address": None, "num_cpus": 2}, "remote": {}}}, 4),
+        ({"_target_": RAY_TARGET, "ray": {"init": {"address": None}, "remote": {"num_cpus": 4}}}, 4),
+        ({"_target_": RAY_TARGET, "ray": {"init": {"address": "auto"}, "remote": {}}}, None),
+    ],
+)
+def test_jobs_side_by_side_share_eight_cores_out(launcher, threads, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    config = OmegaConf.create({"hydra": {"launcher": launcher, "overrides": {"hydra": []}}})
+    share_cores(config)
+    told = [f"++hydra.job.env_set.{name}={threads}" for name in VARIABLES]
+    assert config.hydra.overrides.hydra == ([] if threads is None else told)
+    # who has said it already is not contradicted
+    config.hydra.overrides.hydra = []
+    monkeypatch.setenv(VARIABLES[0], "3")
+    share_cores(config)
+    assert config.hydra.overrides.hydra == []
 
 
 def parent_and_children(folder):
@@ -30,6 +72,7 @@ def parent_and_children(folder):
     return parent, children
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [JOBLIB, ("hydra/launcher=submitit_local",)], ids=["joblib", "submitit_local"])
 def test_every_job_is_a_child_once_and_a_failed_one_stops_no_other(launcher, folder, command):
     done = command("-m", *launcher, f"tracking.uri={store(folder)}", *QUICK, "decay=0.9,1.5,0.5")
@@ -39,6 +82,9 @@ def test_every_job_is_a_child_once_and_a_failed_one_stops_no_other(launcher, fol
     assert Counter((run.data.params["decay"], run.info.status) for run in children) == Counter(
         [("0.9", "FINISHED"), ("1.5", "FAILED"), ("0.5", "FINISHED")]
     )
+    # two at a time share the cores out; submitit_local starts as many as there are, and leaves that to the system
+    limits = {run.data.tags["bnexp.device"].partition("; ")[2] for run in children if run.info.status == "FINISHED"}
+    assert limits == ({"1 thread" if CORES < 4 else f"{CORES // 2} threads"} if launcher is JOBLIB else {""})
     (failed,) = (run for run in children if run.info.status == "FAILED")
     told = "decay must be at least 0 and less than 1, got 1.5. 0.9 suits short runs, 0.999 long ones."
     assert failed.data.tags["bnexp.error"] == told
@@ -50,6 +96,7 @@ def test_every_job_is_a_child_once_and_a_failed_one_stops_no_other(launcher, fol
     assert "comparison.csv" in [file.path for file in client(folder).list_artifacts(parent.info.run_id)]
 
 
+@pytest.mark.slow
 def test_a_search_maximises_the_headline_and_survives_a_failed_trial(folder, command):
     """Few steps against many: the accuracy differs, and Optuna's own direction would choose the worse."""
     # not its grid: where the last trial of a grid fails, the plugin itself does
@@ -78,6 +125,7 @@ def test_a_search_maximises_the_headline_and_survives_a_failed_trial(folder, com
     assert parent.data.tags["bnexp.sweep.best_run"] == best.info.run_id
 
 
+@pytest.mark.slow
 def test_a_grid_whose_last_trial_fails_still_has_its_parent_ended(folder, command):
     """There the plugin fails too; of one trial, for the order of a grid is drawn."""
     grid = ("hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=1", "decay=choice(1.5)")
@@ -92,6 +140,7 @@ def test_a_grid_whose_last_trial_fails_still_has_its_parent_ended(folder, comman
     assert parent.data.tags["bnexp.error"] == f"1 of 1 jobs did not finish: {child.info.run_name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "number"), [(JOBLIB, signal.SIGTERM), (RAY, signal.SIGINT)], ids=["joblib-SIGTERM", "ray-SIGINT"]
 )

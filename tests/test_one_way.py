@@ -17,6 +17,7 @@ ORDER = (
     "imports",
     "config",
     "folders",
+    "threads",
     "device",
     "dataset",
     "reference",

@@ -16,7 +16,6 @@ Iterations of an ordinary loop overlap by default and nothing orders one step's 
 wherever a variable is written the loop is serial.
 """
 
-import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from math import ceil
@@ -31,12 +30,11 @@ from tensorflow.python.ops import control_flow_ops
 from bnexp.ancestry import ancestor_types, any_writes
 from bnexp.engine import Build, by_name
 from bnexp.graph import Graph, Pruning
+from bnexp.threads import cores
 
 v1 = tf.compat.v1
 
 Loop = Literal["whole", "side_by_side", "serial", "parallel"]
-
-CORES = os.cpu_count() or 1
 
 # iterations that may overlap where nothing is written; measured best on two cores
 PARALLEL_ITERATIONS = 10
@@ -186,11 +184,12 @@ def _side_by_side(loop: Any) -> Any:
     @tf.function
     def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
         length = rows.shape[0]
-        part = ceil(length / CORES)  # all of one length, and so compiled once
-        padded = tf.pad(rows, [[0, part * CORES - length], *([0, 0] for _ in rows.shape[1:])])
+        loops = cores()
+        part = ceil(length / loops)  # all of one length, and so compiled once
+        padded = tf.pad(rows, [[0, part * loops - length], *([0, 0] for _ in rows.shape[1:])])
         parts = [
             loop(tensors, padded[first : first + part], tf.clip_by_value(count - first, 0, part))
-            for first in range(0, part * CORES, part)
+            for first in range(0, part * loops, part)
         ]
         return [tf.concat(column, 0)[:length] for column in zip(*parts, strict=True)]
 

@@ -80,7 +80,7 @@ def test_calls_that_leak_are_made_one_after_another(network, batch):
 def test_calls_are_shared_out_among_any_number_of_cores(cores, calls, monkeypatch):
     """Thirty examples: some loops are full, some get a part, some nothing."""
     dataset = images()
-    monkeypatch.setattr(compiled, "CORES", cores)
+    monkeypatch.setattr(compiled, "cores", lambda: cores)
     monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1)
     monkeypatch.setattr("bnexp.model.LONGEST_LOOP", calls)
     model = built("mlp", dataset)
