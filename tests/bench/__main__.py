@@ -104,7 +104,8 @@ def _alone(data: Data, arguments: argparse.Namespace, results: Results, console:
     if "start_up" in arguments.sections:
         rows += start_up(arguments.repetitions)
     if "sweeps" in arguments.sections:
-        rows += sweeps(1 if quick else arguments.repetitions, steps=50 if quick else 1000)
+        for steps in (50,) if quick else (1000, 20_000):
+            rows += sweeps(1 if quick else arguments.repetitions, steps=steps)
     if "memory" in arguments.sections and arguments.data:
         rows += memory(arguments.data, long=1000 if quick else 100_000)
     results.add(console, rows)

@@ -42,8 +42,14 @@ def start_up(repetitions: int) -> list[Row]:
     return rows
 
 
-def sweeps(repetitions: int, *, steps: int = 1000) -> list[Row]:
-    """Three decays times three final passes with and without shared training, and eight jobs on two processes."""
+def sweeps(repetitions: int, *, steps: int) -> list[Row]:
+    """Three decays times three final passes with and without shared training, and eight jobs on two processes.
+
+    Args:
+        repetitions: of each sweep, taken in turn.
+        steps: of each job's training. What a process and a job cost beside it weighs the more the fewer they are.
+    """
+    length = f"{steps:,} steps"
     shared = (*BNEXP, "-m", DECAYS, PASSES, f"steps={steps}")
     jobs = (*BNEXP, "-m", JOBS, f"steps={steps}")
     tasks: dict[str, Callable[[], Process]] = {
@@ -63,7 +69,7 @@ def sweeps(repetitions: int, *, steps: int = 1000) -> list[Row]:
         trainings.append(len(apart.training) - saved)
     rows = [
         Row(
-            "a sweep of 3 decays x 3 final passes",
+            f"a sweep of 3 decays x 3 final passes, {length}",
             "trainings' worth of time, with compilation, beside the evaluations",
             spread(trainings),
             1.3,
@@ -71,7 +77,7 @@ def sweeps(repetitions: int, *, steps: int = 1000) -> list[Row]:
             "trainings",
         ),
         Row(
-            "the same sweep, wall",
+            f"the same sweep, {length}, wall",
             "the same with reuse=false",
             ratio([p.seconds for p in measured["each"]], [p.seconds for p in measured["shared"]]),
             None,
@@ -79,7 +85,8 @@ def sweeps(repetitions: int, *, steps: int = 1000) -> list[Row]:
     ]
     if joblib:
         serial, parallel = ([p.seconds for p in measured[key]] for key in ("serial", "joblib"))
-        rows.append(Row("8 jobs on 2 joblib processes, rate", "one after another", ratio(serial, parallel), 1.5))
+        work = f"8 jobs of {length} on 2 joblib processes, rate"
+        rows.append(Row(work, "one after another", ratio(serial, parallel), 1.5))
     return rows
 
 
