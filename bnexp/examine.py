@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from bnexp.audit import Finding, audit
-from bnexp.diagnose import Evidence
 from bnexp.evaluate import Evaluation
 from bnexp.fingerprint import Fingerprint, fingerprint
 from bnexp.graph import Graph
@@ -16,6 +15,7 @@ from bnexp.layer import accepts
 from bnexp.model import Model
 from bnexp.moments import Moments, mean_error, variance_ratio
 from bnexp.trajectory import Trajectories
+from bnexp.verdict import Evidence
 
 # what was found of the models that a sweep's jobs share; neither probe nor audit depends on anything else
 _SEEN: WeakKeyDictionary[Model, tuple[Fingerprint, list[Finding]]] = WeakKeyDictionary()

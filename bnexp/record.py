@@ -18,7 +18,6 @@ from rich.progress import Progress
 
 from bnexp.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bnexp.config import GROUPS, resolved
-from bnexp.diagnose import Diagnosis
 from bnexp.interrupt import uninterrupted
 from bnexp.model import Model
 from bnexp.moments import mean_error, variance_ratio
@@ -28,6 +27,7 @@ from bnexp.tracking_store import without_password
 from bnexp.train import PERCENTILES, Snapshot
 from bnexp.training import Training
 from bnexp.trajectory import Trajectories
+from bnexp.verdict import Diagnosis
 
 # the most points of train/loss and train/accuracy; longer runs log every second, third, ... step
 MOST_POINTS = 2000

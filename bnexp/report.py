@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from bnexp.diagnose import Diagnosis
+from bnexp.verdict import Diagnosis
 
 # metric, how to write it, its name in the table, what it means; no line longer than a terminal is wide
 ROWS = (

@@ -5,21 +5,10 @@ from dataclasses import fields, replace
 import pytest
 
 from bnexp.audit import Finding
-from bnexp.diagnose import (
-    BLOG,
-    LAGGING_WEIGHT,
-    PRINTED,
-    QUESTION,
-    SERVED_WEIGHT,
-    TFLEARN,
-    VERDICTS,
-    WIKI,
-    Diagnosis,
-    Evidence,
-    diagnose,
-    serving_decay,
-)
+from bnexp.diagnose import VERDICTS, diagnose
 from bnexp.fingerprint import Fingerprint
+from bnexp.verdict import BLOG, PRINTED, QUESTION, TFLEARN, WIKI, Diagnosis, Evidence
+from bnexp.verdict.averages import LAGGING_WEIGHT, SERVED_WEIGHT, serving_decay
 
 RIGHT = Fingerprint(
     keeps_statistics=True,

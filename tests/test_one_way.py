@@ -45,6 +45,7 @@ ORDER = (
     "audit",
     "recognise",
     "fingerprint",
+    "verdict",
     "diagnose",
     "examine",
     "plot",

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from bnexp.diagnose import Diagnosis
 from bnexp.report import ROWS, print_report, worst_residuals
+from bnexp.verdict import Diagnosis
 
 METRICS = {
     "test/accuracy": 0.97464,
