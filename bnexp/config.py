@@ -1,9 +1,8 @@
-"""The schema of conf/config.yaml and its rules. Imports no TensorFlow: `--help` answers at once."""
+"""The schema of conf/config.yaml and its rules. Imports no TensorFlow: `--cfg job` answers at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from math import inf
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -11,10 +10,6 @@ from omegaconf import MISSING, DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.errors import UserError, first_line
-
-_HERE = Path(__file__).resolve().parent
-# a wheel carries the configs inside the package; a checkout has them beside it
-CONF_DIR = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 
 GROUPS = ("dataset", "network", "variant", "final_pass", "optimizer")
 
@@ -112,11 +107,4 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return dict(container)
 
 
-def _itself(memo: dict[int, Any]) -> ConfigStore:
-    return ConfigStore.instance()
-
-
 ConfigStore.instance().store(name="schema", node=Config)
-# to list the config groups for --help Hydra copies it eighty times, half of the time that takes, and changes no copy: a
-# node that it loads is copied by itself
-vars(ConfigStore.instance())["__deepcopy__"] = _itself

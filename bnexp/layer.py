@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from bnexp.ancestry import ancestors, handles
-from bnexp.config import CONF_DIR
 from bnexp.errors import UserError
+from bnexp.manual import CONF_DIR
 from bnexp.variant import BatchNorm, Traits
 
 v1 = tf.compat.v1

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 import tensorflow as tf
 
-from bnexp.config import CONF_DIR
 from bnexp.errors import UserError
 from bnexp.graph import build_graph
 from bnexp.layer import accepts, layer_maker, variant_factory, variant_names
+from bnexp.manual import CONF_DIR
 from bnexp.probe import LAYER, lone_graph
 from bnexp.variant.ghost import BatchNorm as Ghost
 

@@ -15,6 +15,7 @@ ORDER = (
     "interrupt",
     "quiet",
     "imports",
+    "manual",
     "config",
     "folders",
     "threads",
@@ -61,6 +62,7 @@ ORDER = (
     "restore",
     "record",
     "run",
+    "command",
     "__main__",
     "sync",
 )
@@ -79,7 +81,7 @@ DOOR = (
     "sweep",
     "sharing",
     "compare",
-    "__main__",
+    "command",
 )
 
 

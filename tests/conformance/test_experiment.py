@@ -8,7 +8,8 @@ from hydra.types import RunMode
 from omegaconf import open_dict
 from small import names
 
-from bnexp.config import CONF_DIR, check
+from bnexp.config import check
+from bnexp.manual import CONF_DIR
 
 NAMES = names("experiment")
 HEADER = ("question", "command", "expected", "runtime", "outcome")

@@ -9,8 +9,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from small import images, names, rows, small_model
 
-from bnexp.config import CONF_DIR
 from bnexp.final_pass import _relative, residuals, shuffled
+from bnexp.manual import CONF_DIR
 from bnexp.moments import Moments
 
 NAMES = names("final_pass")

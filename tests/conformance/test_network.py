@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 from small import SIZES, compose, images, names, rows, small_model
 
 from bnexp.build import build_model
-from bnexp.config import CONF_DIR
 from bnexp.dataset import make_dataset
 from bnexp.errors import UserError
+from bnexp.manual import CONF_DIR
 from bnexp.network import weight
 
 v1 = tf.compat.v1
