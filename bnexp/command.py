@@ -13,11 +13,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from bnexp.config import check
+from bnexp.config import CONF_DIR, check
 from bnexp.errors import exit_with, explain, first_line
 from bnexp.imports import kept_imports
 from bnexp.interrupt import Interrupted, interruptible, last_signal, raise_on_signals
-from bnexp.manual import CONF_DIR
 from bnexp.quiet import quiet_stderr
 from bnexp.sweep import GRID_IS_DONE, HEADLINE, JobFailed, finish_sweep, join_sweep, leads_sweep
 

@@ -11,6 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.errors import UserError, first_line
 
+# who composes a config finds its folder here, and with it the schema, which this module registers
+from bnexp.manual import CONF_DIR as CONF_DIR
+
 GROUPS = ("dataset", "network", "variant", "final_pass", "optimizer")
 
 

@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 from omegaconf import DictConfig, open_dict
 
 from bnexp.build import build_model
+from bnexp.config import CONF_DIR
 from bnexp.dataset import Dataset, make_dataset
-from bnexp.manual import CONF_DIR
 from bnexp.model import Model, Steps
 from bnexp.run import Result, run
 

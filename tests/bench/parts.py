@@ -10,8 +10,8 @@ from typing import Any
 import hydra
 from omegaconf import open_dict
 
+from bnexp.config import CONF_DIR
 from bnexp.engine import Engine
-from bnexp.manual import CONF_DIR
 from bnexp.run import run
 from bnexp.track import Tracker
 

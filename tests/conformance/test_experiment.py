@@ -8,8 +8,7 @@ from hydra.types import RunMode
 from omegaconf import open_dict
 from small import names
 
-from bnexp.config import check
-from bnexp.manual import CONF_DIR
+from bnexp.config import CONF_DIR, check
 
 NAMES = names("experiment")
 HEADER = ("question", "command", "expected", "runtime", "outcome")

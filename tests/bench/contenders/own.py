@@ -8,9 +8,9 @@ import numpy as np
 from hydra.utils import instantiate
 
 from bnexp.build import build_model
+from bnexp.config import CONF_DIR
 from bnexp.dataset import Dataset
 from bnexp.evaluate import evaluate
-from bnexp.manual import CONF_DIR
 from bnexp.train import train
 from bnexp.trajectory import Recorder
 
