@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnexp.fingerprint import DECAY, fingerprint
+from bnexp.fingerprint import fingerprint
 from bnexp.layer import variant_factory
+from bnexp.specimen import DECAY
 
 v1 = tf.compat.v1
 
@@ -41,7 +42,7 @@ def test_it_is_the_same_every_time():
 
 
 def test_the_configured_decay_and_epsilon_do_not_matter():
-    """The probe has its own; what the configuration says is not the layer's doing."""
+    """The specimen has its own; what the configuration says is not the layer's doing."""
     slow = variant_factory("contrib", decay=0.9999, epsilon=1e-7)
     assert fingerprint(slow) == of("contrib")
 
@@ -73,7 +74,7 @@ def test_what_is_known_of_a_variant(name, rank, expected):
     assert {key: getattr(seen, key) for key in expected} == expected
 
 
-def test_a_leak_multiplies_the_variance_by_the_decay_of_the_probe():
+def test_a_leak_multiplies_the_variance_by_the_decay_of_the_specimen():
     seen = of("contrib_twin")
     assert seen.variance_kept == pytest.approx(0.9, abs=1e-6)
     assert seen.moved_by_inference > 1
@@ -82,7 +83,7 @@ def test_a_leak_multiplies_the_variance_by_the_decay_of_the_probe():
 
 
 def test_equal_rows_by_the_statistics_of_no_data():
-    # 5 / sqrt(1 + .1), the probe's epsilon being .1
+    # 5 / sqrt(1 + .1), the specimen's epsilon being .1
     assert of("frozen").constant_output == pytest.approx(5 / np.sqrt(1.1), rel=1e-6)
     assert of("identity").constant_output == 5
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bnexp.audit import Finding
-from bnexp.fingerprint import DECAY, Fingerprint
+from bnexp.fingerprint import Fingerprint
+from bnexp.specimen import DECAY
 
 # the documents by the names that readers know them by
 WIKI = 'the wiki page "Versions Compared"'

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from bnexp.fingerprint import DECAY
+from bnexp.specimen import DECAY
 from bnexp.verdict import QUESTION, Diagnosis, Evidence
 
 # an average that still holds more of its initial value than this is not yet one of the data

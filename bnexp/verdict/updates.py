@@ -1,6 +1,6 @@
 """Updates that do not run, run elsewhere, run when they should not, in no order, or twice."""
 
-from bnexp.fingerprint import DECAY
+from bnexp.specimen import DECAY
 from bnexp.verdict import BLOG, PRINTED, QUESTION, TFLEARN, WIKI, Diagnosis, Evidence
 
 
