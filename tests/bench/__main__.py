@@ -9,7 +9,7 @@ from rich.console import Console
 from .floor import Machine, Work, forward, measure_machine, training_step
 from .isolation import in_process
 from .parts import compilation, recording_cost, tracking
-from .peers import OWN, Peers, Timing
+from .peers import OWN, STEPS_ALONE, Peers, Timing
 from .problem import BATCH_SIZE, Data, load_data, make_problem
 from .report import Results, about
 from .scale import curves
@@ -57,7 +57,7 @@ def _beside_peers(
         if "training" in arguments.sections:
             work, timings = f"training, {network}, batch {batch}", peers.training(problem)
             rows = against_peers(work, timings, TRAINING[network])
-            rows.append(_above_floor(work, timings["bnexp, steps alone"], training_step(network, batch), machine))
+            rows.append(_above_floor(work, timings[STEPS_ALONE], training_step(network, batch), machine))
             results.add(console, rows, work, timings)
         if "evaluation" in arguments.sections:
             work, timings = f"evaluation, {network}, batch_size=1", peers.evaluation(problem)
