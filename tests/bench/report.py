@@ -151,8 +151,11 @@ def _bars(work: str, timings: Mapping[str, Timing]) -> str:
         [max(timings[name].rates) - rate for name, rate in zip(names, rates, strict=True)],
     ]
     colours = ["tab:orange" if name.startswith("bnexp") else "tab:blue" for name in names]
-    axes.barh(names, rates, xerr=errors, color=colours)
+    # points and no bars: on a logarithmic axis a bar's length means nothing
+    axes.errorbar(rates, names, xerr=errors, fmt="none", ecolor="0.4", zorder=1)
+    axes.scatter(rates, names, color=colours, zorder=2)
     axes.set_xscale("log")
+    axes.grid(alpha=0.2, which="both")
     axes.set_xlabel("a second: steps, or examples")
     return _image(figure, work)
 
