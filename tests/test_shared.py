@@ -237,6 +237,17 @@ def test_the_code_counts_too(dataset, monkeypatch):
     assert f"{__name__}.conv_then_dense" in found
 
 
+def test_the_number_of_threads_counts(dataset, monkeypatch):
+    """They share a convolution's sums out, and other parts of a sum are rounded otherwise."""
+    config, keys = resolved(compose(*BASE)), set()
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    keys.add(training_key(config, dataset))
+    for threads in ("1", "2", "1"):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+        keys.add(training_key(config, dataset))
+    assert len(keys) == 3
+
+
 def test_the_data_itself_counts(dataset):
     config = resolved(compose(*BASE))
     assert training_key(config, images()) == training_key(config, dataset)
