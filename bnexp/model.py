@@ -119,14 +119,14 @@ class Model:
 
     def averages(self) -> dict[str, np.ndarray]:
         """Returns a copy of every variable that `average` may move: moving statistics and what goes with them."""
-        return self._engine.state(self._averages())
+        return self._engine.state(self._average_names())
 
     def weights(self) -> dict[str, np.ndarray]:
         """Returns a copy of every other variable: weights and optimizer slots."""
-        averages = set(self._averages())
+        averages = set(self._average_names())
         return {name: value for name, value in self.state().items() if name not in averages}
 
-    def _averages(self) -> list[str]:
+    def _average_names(self) -> list[str]:
         averaging = self._engine.graph.averaging
         return [self._engine.name_of(variable) for variable in averaging.variables] if averaging else []
 
