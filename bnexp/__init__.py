@@ -2,5 +2,5 @@
 
 import os
 
-# before anything imports TensorFlow: its start-up notes are not the user's business
+# set before anything imports TensorFlow, which otherwise prints notes when it starts
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

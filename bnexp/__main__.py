@@ -4,14 +4,20 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line; ends with status 0 only if every run finished."""
-    # each where it is needed: who asks for help need not wait for Hydra
-    if sys.argv[1:] in (["--help"], ["-h"]):
-        from bnexp.manual import manual
+    """Runs the command line; the exit status is 0 only if every run finished."""
+    # imported where they are needed, so that --help does not wait for Hydra
+    match sys.argv[1:]:
+        case ["--help" | "-h"]:
+            from bnexp.cli.help import manual
 
-        print(manual())
-        return
-    from bnexp.command import run_command
+            print(manual())
+            return
+        case ["--help" | "-h", "machines"]:
+            from bnexp.cli.machines import MACHINES
+
+            print(MACHINES)
+            return
+    from bnexp.cli.main import run_command
 
     run_command()
 

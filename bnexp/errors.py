@@ -1,31 +1,47 @@
-"""The one exception that means: the user can mend this; and what the command line says of every other."""
+"""The exception for mistakes that the user can mend, and the messages of the command line for all others."""
 
 import sys
 from typing import NoReturn
 
 
 class UserError(Exception):
-    """A mistake of the user's, told in one message.
+    """A mistake that the user can mend.
 
-    The message names the argument, the rule, the value received and the cure. `python -m bnexp` prints it on standard
+    Its message names the argument, the rule, the value received and the cure. `python -m bnexp` prints it on standard
     error without a traceback and exits with a non-zero status.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or its type where it has none."""
+    """Returns the first line of an error's message, at most 500 characters; its type's name if the message is empty.
+
+    Args:
+        error: any exception; many libraries' messages have several lines.
+
+    Example:
+        >>> first_line(ValueError("no such file")), first_line(KeyError())
+        ('no such file', 'KeyError')
+    """
     return str(error).strip().split("\n")[0].strip()[:500] or type(error).__name__
 
 
 def explain(error: Exception) -> str | None:
-    """Returns the message that tells a user what happened; None for a bug of bnexp's, which needs a traceback."""
+    """Returns the message for the user; None for an error that is a bug in bnexp, which needs a traceback.
+
+    Args:
+        error: what ended a command.
+
+    Example:
+        >>> explain(UserError("steps must be at least 1, got 0.")), explain(IndexError())
+        ('steps must be at least 1, got 0.', None)
+    """
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"out of memory ({first_line(error)}). Take a smaller batch_size, eval_batch_size or network."
     if isinstance(error, OSError):
         return f"{error}. Check the disk's space and its permissions."
-    # by name, since importing them takes seconds that `--help` must not wait for
+    # recognised by name, since importing these libraries takes seconds, too long for `--help`
     library = type(error).__module__.split(".")[0]
     if library in ("mlflow", "submitit", "tensorflow"):
         return f"{library} failed with {type(error).__name__}: {first_line(error)}"
@@ -33,11 +49,31 @@ def explain(error: Exception) -> str | None:
 
 
 def say(message: object) -> None:
-    """Prints one message on standard error; the run goes on."""
+    """Prints a message on standard error.
+
+    Args:
+        message: the text, or an error whose text is printed.
+
+    Example:
+        >>> say("another process is still at this run; waiting for it")
+    """
     print(f"bnexp: {message}", file=sys.stderr)
 
 
 def exit_with(message: object, status: int = 1) -> NoReturn:
-    """Prints one message on standard error and ends the process."""
+    """Prints a message on standard error and ends the process.
+
+    Args:
+        message: the text, or an error whose text is printed.
+        status: the process's exit status.
+
+    Raises:
+        SystemExit: always, with `status`.
+
+    Example:
+        >>> exit_with("steps must be at least 1, got 0.")
+        Traceback (most recent call last):
+        SystemExit: 1
+    """
     say(message)
     raise SystemExit(status)

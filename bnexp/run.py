@@ -1,69 +1,59 @@
-"""The whole experiment, top to bottom: data, graph, training, final pass, evaluation, diagnosis, tracking."""
+"""The whole experiment from top to bottom: data, graph, training, final pass, evaluation, diagnosis, tracking."""
 
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from omegaconf import DictConfig
-from rich.console import Console
+from rich import get_console
 
-from bnexp.attempts import Finished
-from bnexp.build import build_model, graph_builder, make
-from bnexp.config import check, resolved
+from bnexp import names
+from bnexp.config.make import make
+from bnexp.config.settings import Settings, check_settings, resolve
 from bnexp.dataset import Dataset
-from bnexp.device import choose_device
-from bnexp.diagnose import diagnose
-from bnexp.evaluate import evaluate
-from bnexp.examine import examine
-from bnexp.final_pass import residuals
-from bnexp.folders import RUNS
-from bnexp.kept import kept_dataset, kept_model
-from bnexp.ladder import best_decay, climb
-from bnexp.record import (
-    chosen,
-    diagnosis_of,
-    diagnosis_tags,
-    finite,
-    go_on,
-    job_tags,
-    log_training,
-    params,
-    run_name,
-    title_of,
-    write_artifacts,
-    write_ladder,
-)
-from bnexp.report import print_report
-from bnexp.restore import assign_checkpoint, restore_run
-from bnexp.shared import SharedTraining, training_key
-from bnexp.sharing import SHARED_VARIABLE
-from bnexp.sweep import PARENT_VARIABLE
-from bnexp.track import Tracker
-from bnexp.training import Training
-
-# the large batches of the control that evaluation one by one is compared with
-LARGE_BATCH = 1000
+from bnexp.diagnosis.audit import audit_built
+from bnexp.diagnosis.diagnose import diagnose
+from bnexp.diagnosis.evidence import gather_evidence
+from bnexp.diagnosis.fingerprint import fingerprint
+from bnexp.diagnosis.verdict import Diagnosis
+from bnexp.engine.build import build_model, graph_builder
+from bnexp.engine.cache import cached_dataset, cached_model, found_once
+from bnexp.evaluation.estimators import evaluate_estimators
+from bnexp.evaluation.evaluate import LARGE_BATCH, evaluate, evaluate_controls
+from bnexp.final_pass import residual_metrics
+from bnexp.graph.layer import accepts
+from bnexp.record.artifacts import write_artifacts
+from bnexp.record.identity import Identity, identify
+from bnexp.record.progress import log_training, resume
+from bnexp.record.report import print_report
+from bnexp.record.restore import assign_checkpoint, restore_run
+from bnexp.record.tags import diagnosis_of, diagnosis_tags
+from bnexp.runtime.device import choose_device
+from bnexp.storage.folders import RUNS
+from bnexp.tracking.tracker import Tracker
+from bnexp.training.reuse import SharedTraining, training_key
+from bnexp.training.savepoint import Training
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run.
+    """The result of a run.
 
     Attributes:
-        run_id: in MLflow.
-        metrics: the final metrics by their MLflow names.
-        verdict: one word.
+        run_id: the run's id in MLflow; its journal's key if the store does not have it yet.
+        metrics: the final metrics by their MLflow names, such as `"test/accuracy"`.
+        verdict: the diagnosis in one word, such as `"healthy"`.
+        note: a remark for the report: the run had finished before, or it shares another run's training; mostly empty.
     """
 
     run_id: str
     metrics: Mapping[str, float]
     verdict: str
+    note: str = ""
 
 
 def run(
@@ -72,161 +62,174 @@ def run(
     """Runs one tracked experiment.
 
     Args:
-        config: composed from conf/config.yaml.
-        choices: the chosen name of each config group.
-        overrides: what the command line said; they name the run.
-        sweep: whether the run is one of many.
+        config: the config that Hydra composed from conf/config.yaml; everything below is given `Settings` instead.
+        choices: the name chosen for each config group, by group.
+        overrides: the overrides of the command line, which become the run's name.
+        sweep: whether the run is a job of a sweep; dataset and model are then reused by later jobs in this process.
+
+    Returns:
+        The run's id, its final metrics and its verdict.
 
     Raises:
-        UserError: something the user can mend. Found before training starts it leaves no run, or in a sweep a FAILED
-            one, so that none of its jobs is missing; later the run ends as FAILED.
+        UserError: something that the user can mend. If it is found before training starts there is no run, except in a
+            sweep, where it is tracked as FAILED so that every job has a run. Later the run ends as FAILED.
+
+    Example:
+        >>> config = hydra.compose("config", ["variant=ema"])
+        >>> choices = {"dataset": "digits", "network": "mlp", "variant": "ema", "final_pass": "none"}
+        >>> result = run(config, choices={**choices, "optimizer": "adam"})
+        CPU: TensorFlow sees no GPU
+        ...
+        >>> result.metrics["test/accuracy"]
+        0.9746...
     """
-    console = Console()
-    choices = chosen(config, choices)
-    name = run_name(overrides) or choices["variant"]
-    failed_start = (name, params(config, choices)) if sweep else None
-    tracking = config.tracking
+    console = get_console()
+    settings = resolve(config, overrides)
+    identity = identify(settings, choices, overrides)
+    tracking, quiet = settings.tracking, sweep and not settings.verbose
     with (
         TemporaryDirectory(prefix="bnexp-") as scratch,
         Tracker(
             uri=tracking.uri,
             experiment=tracking.experiment,
             runs=RUNS,
-            parent=os.environ.get(PARENT_VARIABLE, ""),
-            failed_start=failed_start,
+            parent=os.environ.get(names.PARENT_VARIABLE, ""),
+            failed_start=(identity.name, identity.params) if sweep else None,
         ) as tracker,
     ):
-        # an attempt at the same run that finished is not repeated, and one that was interrupted goes on
-        finished = tracker.identify(job_tags(config), resume=config.resume)
+        # --- with resume=true, an attempt at the same run that has finished is reported, not repeated ---
+        finished = tracker.identify(identity.tags, resume=settings.resume)
         if finished is not None:
-            return _report_again(console, finished, tracker, config, choices)
+            note = f"finished before: run {finished.run_id}, not run again"
+            result = Result(finished.run_id, finished.metrics, finished.tags.get(names.VERDICT_TAG, ""), note)
+            if not quiet:
+                device_line = finished.tags.get(names.DEVICE_TAG, "")
+                _report(result, diagnosis_of(finished.tags), identity, tracker, device_line)
+            return result
 
-        # config -> data -> graph: whatever the user got wrong shows before there is a run
-        check(config)
+        # --- build: mistakes in the settings show here, before there is a run ---
+        check_settings(settings)
         checkpoint = None
-        if config.restore is not None:
-            fetched = Path(scratch, "restored")
-            config, choices, checkpoint = restore_run(
-                config, choices=choices, overrides=overrides, tracker=tracker, folder=fetched
+        if settings.restore is not None:
+            settings, choices, checkpoint = restore_run(
+                settings, choices=choices, overrides=overrides, tracker=tracker, folder=Path(scratch, "restored")
             )
-            check(config)
-        device, device_line = choose_device(config.device)
-        console.print(device_line, highlight=False)
-        dataset: Dataset = kept_dataset(config) if sweep else make(config, "dataset")
-        final_pass = make(config, "final_pass")
-        model = (kept_model if sweep else build_model)(config, dataset, device)
+            identity = identify(settings, choices, overrides)
+            check_settings(settings)
+        device, device_line = choose_device(settings.device)
+        if not quiet:
+            console.print(device_line, highlight=False)
+        dataset: Dataset = cached_dataset(settings) if sweep else make(settings, "dataset")
+        final_pass = make(settings, "final_pass")
+        model = (cached_model if sweep else build_model)(settings, dataset, device)
+
         if checkpoint is not None:
-            assign_checkpoint(model, checkpoint, f"restore={config.restore}")
+            assign_checkpoint(model, checkpoint, f"restore={settings.restore}")
+        tags = {names.DEVICE_TAG: device_line} | ({names.RESTORED_TAG: settings.restore} if settings.restore else {})
+        tracker.start(identity.name, params=identity.params, tags=tags)
 
-        tags = {"bnexp.device": device_line} | ({"bnexp.restored_from": config.restore} if checkpoint else {})
-        tracker.start(name, params=params(config, choices), tags=tags)
-        title = title_of(config, choices)
-
-        # train, unless the weights are those of a run that did
+        # --- weights: from the first of these sources that is there ---
+        #   1. another run's checkpoint (restore=RUN_ID), assigned above: nothing is trained
+        #   2. this run's own savepoint (resume=true): training continues from it
+        #   3. another job's training (reuse=true): its recorded moments, averaged by this variant's own updates
+        #   4. training
         metrics: dict[str, float] = {}
         trajectories = None
-        training = Training(model, steps=config.steps, batch_size=config.batch_size, folder=tracker.savepoint)
+        training = Training(model, steps=settings.steps, batch_size=settings.batch_size, folder=tracker.savepoint)
+        shared = SharedTraining(_shared_folder(settings, dataset), tracker.run_id)
         if checkpoint is None:
-            go_on(training, console)
-            shared = SharedTraining(shared_folder(config, dataset), tracker.run_id)
-            course = {"batch_size": config.batch_size, "steps": config.steps, "seed": config.seed}
+            resume(training, console)
+            course = {"batch_size": settings.batch_size, "steps": settings.steps, "seed": settings.seed}
             with closing(shared.snapshots(model, dataset, **course, start=training.step)) as snapshots:
-                trajectories = log_training(snapshots, training, model, tracker, console, steps=config.steps)
-            metrics["train/seconds"] = training.seconds
+                trajectories = log_training(
+                    snapshots, training, model, tracker, None if sweep else console, steps=settings.steps
+                )
+            metrics[names.TRAIN_SECONDS] = training.seconds
             if shared.trained_by:
-                tracker.tag({"bnexp.shared_training_with": shared.trained_by})
-                console.print(f"shares the training of run {shared.trained_by}", highlight=False)
+                tracker.tag({names.SHARED_TAG: shared.trained_by})
 
-        # final pass, with the same evaluation before and after it
-        evaluated = partial(evaluate, model, dataset.x_test, dataset.y_test)
-        before, last_averages = evaluated(batch_size=config.eval_batch_size), model.state()
-        statistics = final_pass(model, dataset.x_train, batch_size=config.batch_size, seed=config.seed)
-        model.assign_moving_statistics(statistics)  # the only write after training
-        after = evaluated(batch_size=config.eval_batch_size)
-        batched = evaluated(batch_size=LARGE_BATCH)
-        forgotten = evaluated(batch_size=config.eval_batch_size, batch_mode=True)
-        metrics |= {
-            "test/accuracy": after.accuracy,
-            "test/accuracy_before_final_pass": before.accuracy,
-            "test/accuracy_batched": batched.accuracy,
-            "test/accuracy_batch_statistics": forgotten.accuracy,
-            "test/flips": float(np.sum(after.predictions != batched.predictions)),
-            "test/moved": after.moved,
-            "test/seconds": after.seconds,
-        }
-        for layer, residual in residuals(model, dataset.x_train).items():
-            metrics[f"final_pass/{layer}/residual_mean"] = float(residual.mean.max())
-            metrics[f"final_pass/{layer}/residual_variance"] = float(residual.variance.max())
+        # --- evaluation before the final pass, with the last moving averages ---
+        before = evaluate(model, dataset.x_test, dataset.y_test, batch_size=settings.eval_batch_size)
+        last_averages = model.state()
+        metrics[names.ACCURACY_BEFORE] = before.accuracy
 
-        # what other averages of the same training would have given
-        rungs = None
-        if trajectories is not None and trajectories.layers:
-            same = np.array_equal(after.predictions, batched.predictions) and after.moved == 0
-            rungs = climb(
-                training.ladder,
+        # --- final pass: it measures statistics; the line that assigns them is the only write after training ---
+        statistics = final_pass(model, dataset.x_train, batch_size=settings.batch_size, seed=settings.seed)
+        model.assign_moving_statistics(statistics)
+        metrics |= residual_metrics(model, dataset.x_train)
+
+        # --- evaluation after it: at eval_batch_size, in large batches, and with batch statistics ---
+        controls = evaluate_controls(model, dataset, eval_batch_size=settings.eval_batch_size)
+        metrics |= controls.metrics()
+
+        # --- estimators: the accuracy that other averages of the same training would have given ---
+        estimators = None
+        if trajectories is not None and trajectories.averaging_layers:
+            estimators = evaluate_estimators(
+                training.averages,
                 model,
+                trajectories.last_population,
                 dataset.x_test,
                 dataset.y_test,
-                batch_size=LARGE_BATCH if same else config.eval_batch_size,
+                batch_size=settings.eval_batch_size if controls.batch_matters else LARGE_BATCH,
             )
-            metrics["ladder/best_decay"], metrics["ladder/best_accuracy"] = best_decay(rungs)
+            metrics |= estimators.metrics()
 
-        # diagnose, track
-        evidence = examine(
-            make(config, "variant"),
-            graph_builder(config, dataset),
-            rank=model.rank,
-            decay=config.decay,
-            steps=config.steps,
+        # --- evidence: the layer probed alone, the audit of its graph, and the run's measurements ---
+        variant, build = make(settings, "variant"), graph_builder(settings, dataset)
+        evidence = gather_evidence(
+            found_once(model, "fingerprint", partial(fingerprint, variant, rank=model.rank)),
+            found_once(model, "audit", partial(audit_built, build)),
+            decay=settings.decay,
+            steps=settings.steps,
             replaced=bool(statistics),
+            accepts_decay=accepts(variant, "decay"),
             trajectories=trajectories,
-            evaluation=before,
-            batched=batched,
-            model=model,
+            before=before,
+            batched=controls.batched,
         )
+
+        # --- verdict ---
         diagnosis = diagnose(evidence)
-        tracker.log(finite(metrics))
+
+        # --- record ---
+        tracker.log(metrics)
         tracker.tag(diagnosis_tags(diagnosis))
         artifacts = Path(scratch, "artifacts")
-        write_artifacts(artifacts, config, model, last_averages, trajectories, title)
-        if rungs is not None:
-            write_ladder(artifacts, rungs, title=title, decay=config.decay)
+        write_artifacts(
+            artifacts,
+            settings,
+            identity,
+            model,
+            diagnosis,
+            last_averages=last_averages,
+            trajectories=trajectories,
+            estimators=estimators,
+        )
         tracker.artifacts(artifacts)
+    note = f"shares the training of run {shared.trained_by[:8]}" if shared.trained_by else ""
+    result = Result(tracker.run_id, metrics, diagnosis.verdict, note)
+    if not quiet:
+        _report(result, diagnosis, identity, tracker, device_line)
+    return result
+
+
+def _report(result: Result, diagnosis: Diagnosis, identity: Identity, tracker: Tracker, device_line: str) -> None:
+    console = get_console()
+    if result.note:
+        console.print(result.note, highlight=False)
     print_report(
         console,
-        title=title,
-        metrics=metrics,
+        title=identity.title,
+        metrics=result.metrics,
         diagnosis=diagnosis,
-        run_id=tracker.run_id,
-        where=tracker.where(),
+        run_id=result.run_id,
+        where=tracker.where(result.run_id),
         device=device_line,
     )
-    return Result(tracker.run_id, metrics, diagnosis.verdict)
 
 
-def _report_again(
-    console: Console, finished: Finished, tracker: Tracker, config: DictConfig, choices: Mapping[str, str]
-) -> Result:
-    """Prints the report of a run that finished before: in a sweep one line, for there the table is what counts."""
-    diagnosis = diagnosis_of(finished.tags)
-    if tracker.parent:
-        accuracy = finished.metrics.get("test/accuracy", nan)
-        console.print(f"finished before: run {finished.run_id}, accuracy {accuracy:.4f}", highlight=False)
-    else:
-        console.print("this run has finished before, and is not run again", highlight=False)
-        print_report(
-            console,
-            title=title_of(config, choices),
-            metrics=finished.metrics,
-            diagnosis=diagnosis,
-            run_id=finished.run_id,
-            where=tracker.where(finished.run_id),
-            device=finished.tags.get("bnexp.device", ""),
-        )
-    return Result(finished.run_id, finished.metrics, diagnosis.verdict)
-
-
-def shared_folder(config: DictConfig, dataset: Dataset) -> Path | None:
-    """Returns where a sweep's jobs share this training with each other; None where they cannot or shall not."""
-    folder = os.environ.get(SHARED_VARIABLE)
-    return Path(folder, training_key(resolved(config), dataset)) if folder and config.reuse else None
+def _shared_folder(settings: Settings, dataset: Dataset) -> Path | None:
+    """Returns the folder in which a sweep's jobs share this training; None if they share none."""
+    folder = os.environ.get(names.SHARED_VARIABLE)
+    return Path(folder, training_key(settings, dataset)) if folder and settings.reuse else None

@@ -7,9 +7,9 @@ import multiprocessing
 import sys
 from pathlib import Path
 
-from bnexp.track import Tracker
+from bnexp.tracking.tracker import Tracker
 
-STEPS = 300
+STEPS = 120
 
 
 def one_run(folder: Path, number: int) -> str:
@@ -22,7 +22,7 @@ def one_run(folder: Path, number: int) -> str:
         tracker.start(f"run {number}", params={"number": number}, tags={})
         for step in range(1, STEPS + 1):
             tracker.log({f"m{i}": number + step * i for i in range(5)}, step=step)
-            if step % 50 == 0:
+            if step % 40 == 0:
                 tracker.flush()
         tracker.tag({"done": "yes"})
         tracker.artifacts(made)

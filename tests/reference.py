@@ -1,7 +1,7 @@
 """A second ruler, by another hand: what a layer must do, one call at a time, from its traits alone, in float64.
 
-`bnexp.reference` works on whole series and writes recurrences; this one never looks at it, keeps a history, and writes
-every average as the sum of its weights. A slip would have to be made twice, in two ways, to pass unseen.
+`bnexp.statistics.reference` works on whole series and writes recurrences; this one never looks at it, keeps a history,
+and writes every average as the sum of its weights. A slip would have to be made twice, in two ways, to pass unseen.
 """
 
 from collections.abc import Mapping, Sequence

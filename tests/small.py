@@ -1,24 +1,24 @@
 """Small networks on small data, for every test that needs a model; built exactly as a run builds its own."""
 
-import gc
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hydra
 import numpy as np
+import tensorflow as tf
 from mlflow import MlflowClient
 from omegaconf import DictConfig, open_dict
 
-from bnexp.build import build_model
-from bnexp.config import CONF_DIR
+from bnexp.config.paths import CONF_DIR
+from bnexp.config.settings import Settings, resolve
 from bnexp.dataset import Dataset, make_dataset
-from bnexp.model import Model, Steps
+from bnexp.engine.build import build_model
+from bnexp.engine.model import Model, Steps
 from bnexp.run import Result, run
 
-# building a graph makes many objects that stay; looking for garbage among them as often as Python does by default takes
-# a third of the time
-gc.set_threshold(100_000, 50, 50)
+# loads Keras, as building a model would, before tests/conftest.py freezes what is there
+tf.keras.backend.clear_session()
 
 # a few units and channels do all that a hundred do
 SIZES = {"mlp": "network.widths=[6,5]", "cnn": "network.filters=[3,4]", "resnet": "network.filters=[3,4]"}
@@ -35,6 +35,12 @@ def compose(*overrides: str) -> DictConfig:
     """Composes conf/config.yaml as the command line does."""
     with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return hydra.compose("config", list(overrides))
+
+
+@cache
+def settings(*overrides: str) -> Settings:
+    """Returns the settings of a composed config, checked no further than that it can be resolved; not to be changed."""
+    return resolve(compose(*overrides), overrides)
 
 
 def images(examples: int = 60, tests: int = 30, *, side: int = 4, channels: int = 2, seed: int = 7) -> Dataset:
@@ -57,8 +63,7 @@ def save_images(folder: Path) -> Path:
 
 def small_model(dataset: Dataset, *overrides: str, network: str = "mlp") -> Model:
     """Builds a small network; `overrides` are those of the command line."""
-    config = compose(f"network={network}", SIZES[network], "batch_size=10", *overrides)
-    return build_model(config, dataset, "/CPU:0")
+    return build_model(settings(f"network={network}", SIZES[network], "batch_size=10", *overrides), dataset, "/CPU:0")
 
 
 def rows(dataset: Dataset, steps: int, *, batch_size: int = 10, seed: int = 0) -> np.ndarray:

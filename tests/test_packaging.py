@@ -24,7 +24,8 @@ try:
     runpy.run_module("bnexp", run_name="__main__", alter_sys=True)
 except SystemExit as end:
     assert not end.code, end.code
-print("imported:", *sorted({"tensorflow", "keras", "mlflow", "sklearn", "matplotlib"} & set(sys.modules)))
+slow = {"tensorflow", "keras", "mlflow", "sklearn", "matplotlib", "pandas"}
+print("imported:", *sorted(slow & set(sys.modules)))
 """
 
 
@@ -48,10 +49,11 @@ def own_files():
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
-        (["--help"], "  variant     update_ops (unless you say), always_batch,"),
+        (["--help"], "  variant     update_ops (default), always_batch,"),
         (["--cfg", "job"], "_target_: bnexp.variant.update_ops."),
         (["variant=ema", "--cfg", "job", "--resolve"], "_target_: bnexp.variant.ema."),
         (["variant=ema", "--help"], "_target_: bnexp.variant.ema."),
+        (["--info", "defaults"], "variant/update_ops"),
     ],
 )
 def test_questions_about_the_config_import_nothing_slow(arguments, answer, tmp_path):

@@ -5,10 +5,10 @@ import pytest
 from omegaconf import OmegaConf
 from small import ONE_LAYER, artifacts, client, run_here, save_images
 
-from bnexp.checkpoint import load_checkpoint
 from bnexp.errors import UserError
-from bnexp.interrupt import Interrupted
-from bnexp.record import log_snapshot
+from bnexp.record.progress import log_snapshot
+from bnexp.runtime.signals import Interrupted
+from bnexp.storage.checkpoint import load_checkpoint
 
 GAUSSIAN = ("dataset=gaussian", ONE_LAYER["mlp"], "batch_size=4")
 
@@ -145,7 +145,7 @@ def bits(folder, result):
 
 
 @pytest.mark.slow
-def test_the_same_bits_also_after_another_variant_s_run(folder):
+def test_the_same_bits_also_after_another_variant_s_run(folder, undrawn):
     """Two commands in turn, twice, in one process; long enough for compiled loops, of either kind."""
     data = ("dataset=npz", f"dataset.path={save_images(folder)}", "batch_size=10", "steps=101")
     one = (*data, "network=mlp", ONE_LAYER["mlp"], "variant=ema", "final_pass=paper")
@@ -156,16 +156,30 @@ def test_the_same_bits_also_after_another_variant_s_run(folder):
     assert third == first
     assert fourth == second
     assert first[2] != second[2]
+    for run in client(folder).search_runs(["1"]):
+        assert_every_step(folder, run.info.run_id, 101)
 
 
-@pytest.mark.parametrize("steps", [1, 101])
-def test_few_steps(folder, steps):
-    result = run_here(folder, *GAUSSIAN, f"steps={steps}", "eval_batch_size=1001")
-    run = client(folder).get_run(result.run_id)
-    assert run.info.status == "FINISHED"
-    trajectories = arrays_of(artifacts(folder, result.run_id) / "trajectories.npz")
+def assert_every_step(folder, run_id, steps):
+    assert client(folder).get_run(run_id).info.status == "FINISHED"
+    trajectories = arrays_of(artifacts(folder, run_id) / "trajectories.npz")
     np.testing.assert_array_equal(trajectories["steps"], np.arange(1, steps + 1))
-    assert client(folder).get_metric_history(result.run_id, "train/loss")[-1].step == steps
+    assert client(folder).get_metric_history(run_id, "train/loss")[-1].step == steps
+
+
+def test_a_single_step_and_an_evaluation_batch_of_more_than_there_is(folder, undrawn):
+    result = run_here(folder, *GAUSSIAN, "steps=1", "eval_batch_size=1001")
+    assert_every_step(folder, result.run_id, 1)
+
+
+def test_a_decay_that_the_layer_alone_was_given_is_the_run_s(folder, undrawn, capsys):
+    """Sixty steps are enough for the decay that stands in conf/config.yaml, and not for this one."""
+    result = run_here(folder, *GAUSSIAN, "steps=60", "variant.decay=0.999")
+    run = client(folder).get_run(result.run_id)
+    assert (run.data.params["decay"], run.data.params["variant.decay"]) == ("0.999", "0.999")
+    assert run.data.tags["bnexp.verdict"] == "lagging"
+    assert "after 60 steps 0.999**60 = 0.942 of the initial 0 and 1 is left" in run.data.tags["bnexp.sentence"]
+    assert "gaussian, mlp, update_ops, none, adam, decay 0.999\n" in capsys.readouterr().out
 
 
 def test_divergence_is_a_result_and_no_crash(folder, capsys):
@@ -183,7 +197,7 @@ def test_divergence_is_a_result_and_no_crash(folder, capsys):
     assert all(np.isfinite(value) for value in run.data.metrics.values())
 
 
-def test_an_error_in_the_middle_leaves_a_failed_run_with_what_it_measured(folder, monkeypatch):
+def test_an_error_in_the_middle_leaves_a_failed_run_with_what_it_measured(folder, undrawn, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -203,7 +217,7 @@ def test_training_that_is_interrupted_keeps_its_trajectories(folder, monkeypatch
         if snapshot.step == 6:
             raise Interrupted(15)
 
-    monkeypatch.setattr("bnexp.record.log_snapshot", stops_at_6)
+    monkeypatch.setattr("bnexp.record.progress.log_snapshot", stops_at_6)
     with pytest.raises(Interrupted):
         run_here(folder, *GAUSSIAN, "steps=10")
     (run,) = client(folder).search_runs(["1"])

@@ -8,19 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import eight_runs
-import pandas as pd
 import pytest
-from mlflow import MlflowClient
-from omegaconf import OmegaConf
 from small import artifacts, client, store
 
-from bnexp import track
 from bnexp.errors import UserError
-from bnexp.journal import Journal, journals
-from bnexp.sweep import Sweep
 from bnexp.sync import Sync, main, options_of
-from bnexp.track import Tracker
-from bnexp.tracking_store import StoreError, TrackingStore
+from bnexp.tracking.journal import Journal, journals
+from bnexp.tracking.store import StoreError, TrackingStore
+from bnexp.tracking.tracker import Tracker
 
 
 def offline(folder, monkeypatch, *, name="a", parent="0123", status=None):
@@ -30,7 +25,7 @@ def offline(folder, monkeypatch, *, name="a", parent="0123", status=None):
         raise StoreError("no tracking store answers there")
 
     with monkeypatch.context() as patch:
-        patch.setattr(track, "TrackingStore", fails)
+        patch.setattr("bnexp.tracking.tracker.TrackingStore", fails)
         with Tracker(uri=store(folder), experiment="e", runs=folder / "runs", parent=parent) as tracker:
             tracker.start(name, params={f"p{i}": i for i in range(3)}, tags={"t": "x"})
             for step in range(1, 1501):
@@ -44,7 +39,7 @@ def offline(folder, monkeypatch, *, name="a", parent="0123", status=None):
                 tracker._journal = None
 
 
-def assert_brought(folder, *, name="a", status="FINISHED", count=1):
+def assert_sent(folder, *, name="a", status="FINISHED", count=1):
     experiment = client(folder).get_experiment_by_name("e").experiment_id
     runs = [run for run in client(folder).search_runs([experiment]) if run.info.run_name == name]
     assert [run.info.status for run in runs] == [status] * count
@@ -93,8 +88,8 @@ def test_killed_anywhere_it_brings_the_rest_the_next_time(folder, monkeypatch, a
             again = Sync(Path("runs"))
             again._finish = lambda *_: None
             again.run()
-            assert (again.brought, again.failed) == (1, 0)
-            assert_brought(folder, name=f"run{kills}")
+            assert (again.sent, again.failed) == (1, 0)
+            assert_sent(folder, name=f"run{kills}")
             kills += 1
     # run, params, metrics twice, tags, artifacts, status, and the questions before them
     assert kills >= 8
@@ -109,30 +104,30 @@ def test_each_run_as_it_ended(folder, monkeypatch, capsys):
     sync = Sync(Path("runs"))
     sync._finish = lambda *_: None
     sync.run()
-    assert (sync.brought, sync.alive, sync.failed) == (2, 1, 0)
+    assert (sync.sent, sync.alive, sync.failed) == (2, 1, 0)
     assert "done: FINISHED, run " in capsys.readouterr().out
-    assert_brought(folder, name="done")
-    assert_brought(folder, name="dead", status="KILLED")
+    assert_sent(folder, name="done")
+    assert_sent(folder, name="dead", status="KILLED")
     alive.close()
 
 
 def test_one_store_that_does_not_answer_keeps_nothing_else_back(folder, monkeypatch, capsys):
     offline(folder, monkeypatch, name="here")
     offline(folder, monkeypatch, name="there")
-    (there,) = [path for path, facts in journals(folder / "runs" / "local").items() if facts.name == "there"]
-    facts = json.loads((there / "run.json").read_text())
-    (there / "run.json").write_text(json.dumps(facts | {"uri": "http://127.0.0.1:9"}))
+    (there,) = [path for path, record in journals(folder / "runs" / "local").items() if record.name == "there"]
+    record = json.loads((there / "run.json").read_text())
+    (there / "run.json").write_text(json.dumps(record | {"uri": "http://127.0.0.1:9"}))
     sync = Sync(Path("runs"))
     sync._finish = lambda *_: None
     sync.run()
-    assert (sync.brought, sync.failed) == (1, 1)
-    assert "there: not brought (tracking.uri=http://127.0.0.1:9: no tracking store answers" in capsys.readouterr().out
-    assert_brought(folder, name="here")
+    assert (sync.sent, sync.failed) == (1, 1)
+    assert "there: not sent (tracking.uri=http://127.0.0.1:9: no tracking store answers" in capsys.readouterr().out
+    assert_sent(folder, name="here")
     # the store that moved
     moved = Sync(Path("runs"), store(folder))
     moved._finish = lambda *_: None
     moved.run()
-    assert_brought(folder, name="there")
+    assert_sent(folder, name="there")
 
 
 def test_a_damaged_journal_is_named_and_keeps_nothing_else_back(folder, monkeypatch, capsys):
@@ -147,58 +142,15 @@ def test_a_damaged_journal_is_named_and_keeps_nothing_else_back(folder, monkeypa
     assert caught.value.code == 1
     out, _ = capsys.readouterr()
     assert out.startswith(f"{damaged.relative_to(folder) / 'run.json'}: damaged (")
-    assert out.endswith("1 brought, 0 still running, 1 not brought\n")
-    assert_brought(folder, name="whole")
-
-
-@pytest.mark.slow
-def test_a_sweep_s_table_is_made_anew_on_its_server(folder, server):
-    """The server goes away between two jobs, and comes back when the sweep is over."""
-    config = {
-        "resume": False,
-        "tracking": {"uri": server.uri, "experiment": "e"},
-        "hydra": {
-            "overrides": {"task": ["seed=0,1"]},
-            "launcher": {"_target_": "x.BasicLauncher"},
-            "sweep": {"dir": "runs/x"},
-        },
-    }
-    sweep = Sweep.start(OmegaConf.create(config))
-    for seed in ("0", "1"):
-        if seed == "1":
-            server.stop()
-        with Tracker(uri=server.uri, experiment="e", runs=folder / "runs", parent=sweep.run_id) as job:
-            job.start(f"seed={seed}", params={"seed": seed}, tags={})
-            job.log({"test/accuracy": 0.5 + int(seed) / 4})
-    assert sweep.finish() == []
-
-    server.start()
-    synced = subprocess.run(
-        [sys.executable, "-m", "bnexp.sync"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert (synced.returncode, synced.stderr) == (0, "")
-    assert "sweep seed=0,1: table of its jobs made anew, 0 did not finish\n" in synced.stdout
-    far = MlflowClient(tracking_uri=server.uri)
-    runs = far.search_runs([far.get_experiment_by_name("e").experiment_id])
-    (parent,) = (run for run in runs if run.info.run_id == sweep.run_id)
-    assert {run.info.run_name: run.info.status for run in runs} == {
-        "sweep seed=0,1": "FINISHED",
-        "seed=0": "FINISHED",
-        "seed=1": "FINISHED",
-    }
-    assert (parent.data.metrics["sweep/finished"], parent.data.metrics["sweep/unfinished"]) == (2, 0)
-    assert parent.data.tags["bnexp.sweep.best"] == "seed=1"
-    table = far.download_artifacts(parent.info.run_id, "comparison.csv", str(folder))
-    (row,) = pd.read_csv(table).to_dict("records")  # both seeds, averaged
-    assert (row["accuracy"], row["n"]) == (0.625, 2)
-    assert journals(folder / "runs" / "local") == {}
+    assert out.endswith("1 sent, 0 still running, 1 not sent\n")
+    assert_sent(folder, name="whole")
 
 
 def test_a_store_s_password_is_given_again(folder, monkeypatch):
     offline(folder, monkeypatch)
     (path,) = journals(folder / "runs" / "local")
-    facts = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps(facts | {"uri": "postgresql://me:***@host/db"}))
+    record = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(record | {"uri": "postgresql://me:***@host/db"}))
     asked = []
     sync = Sync(Path("runs"), "postgresql://me:secret@host/db")
     sync._store = lambda uri, experiment: (asked.append(uri), SimpleNamespace(deliver=lambda journal: None))[1]
@@ -215,7 +167,7 @@ def test_a_slip_is_told(arguments):
 
 def test_the_command(folder):
     done = subprocess.run([sys.executable, "-m", "bnexp.sync"], cwd=folder, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0 brought, 0 still running, 0 not brought\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 sent, 0 still running, 0 not sent\n", "")
 
 
 def test_eight_processes_on_one_new_store(folder):

@@ -1,1 +1,1 @@
-"""Side by side: what finished runs say of each other. Reads the tracking store and never runs anything."""
+"""Compares finished runs in a table, a report and pictures. It only reads the tracking store and runs nothing."""

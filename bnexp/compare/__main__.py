@@ -7,23 +7,30 @@ from rich.console import Console
 
 from bnexp.compare.options import HELP, Options, options_of
 from bnexp.errors import UserError, exit_with, explain
-from bnexp.folders import require_writable
+from bnexp.storage.folders import require_writable
 
 if TYPE_CHECKING:
-    from bnexp.compare.store import Store, StoredRun
+    from bnexp.tracking.reader import Store, StoredRun
 
 
 def compare_and_print(options: Options) -> None:
-    """Prints the table of the runs asked for and writes their report.
+    """Prints the table of the chosen runs and writes their report.
+
+    Args:
+        options: which runs to compare, how, and where to write.
 
     Raises:
-        UserError: something the user can mend.
+        UserError: the store does not answer, no run is found, an option does not fit the runs, or a file cannot be
+            written.
+
+    Example:
+        >>> compare_and_print(Options(by=("variant",), html=None))
     """
-    # here, after the arguments are known to be right: MLflow takes a second to load
+    # imported here, after the arguments have been checked, since MLflow takes a second to load
     from bnexp.compare.report import write_csv, write_page
     from bnexp.compare.show import markdown_table, print_comparison
-    from bnexp.compare.store import Store
     from bnexp.compare.table import compare
+    from bnexp.tracking.reader import Store
 
     store = Store(options.uri, options.experiment)
     runs = _chosen(store, options)
@@ -33,7 +40,7 @@ def compare_and_print(options: Options) -> None:
     comparison = compare(runs, by=options.by, sort=options.sort)
     if options.markdown:
         print(markdown_table(comparison))
-        # what is pasted elsewhere is the table alone
+        # standard output has only the table, which can be pasted elsewhere
         console = Console(stderr=True)
     else:
         console = Console()
@@ -53,17 +60,17 @@ def _chosen(store: "Store", options: Options) -> "list[StoredRun]":
         return store.latest_sweep()
     found = store.search(options.filter)[::-1]
     if not found:
-        raise UserError(f"filter={options.filter}: no run meets it. Look at the params of some run in the MLflow UI.")
+        raise UserError(f"filter={options.filter}: no run matches it. Look at the params of some run in the MLflow UI.")
     return found
 
 
 def _tell(console: Console, line: str) -> None:
-    # never broken into lines, so that a path can be copied whole
+    # not wrapped, so that a path can be copied
     console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line; the exit status is 0 only if the comparison was made."""
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(HELP)
         return

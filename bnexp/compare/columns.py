@@ -1,4 +1,4 @@
-"""The columns of a comparison's HTML table, and what each of them means."""
+"""The columns of a comparison's HTML table, and their meanings."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -6,7 +6,7 @@ from typing import Any
 
 from bnexp.compare.table import Comparison
 
-# a column's unit, for its heading, and what it means
+# by column: the unit in its heading, and its meaning
 MEANINGS = {
     "verdict": (
         "",
@@ -44,7 +44,7 @@ MEANINGS = {
 
 LAYER_COLUMNS = ("mean error", "variance ratio")
 
-# a difference of accuracies that is more than a flip or two of chance: the cell is marked
+# a cell is marked if its accuracies differ by more than this, which is more than a few flips by chance
 MARKED_GAP = 0.005
 
 
@@ -53,10 +53,10 @@ class Column:
     """A column of the HTML table.
 
     Attributes:
-        name: in its heading.
-        kind: `"key"`, `"verdict"`, `"number"` or `"layer"` (filled by the page's script, for the layer chosen there).
-        unit: in its heading.
-        meaning: in a sentence.
+        name: the name in the column's heading.
+        kind: `"key"`, `"verdict"`, `"number"`, or `"layer"`, which the page's script fills for the layer chosen there.
+        unit: the unit in the column's heading; empty if there is none.
+        meaning: a sentence that explains the column; empty for a key.
     """
 
     name: str
@@ -66,7 +66,15 @@ class Column:
 
 
 def columns_of(comparison: Comparison) -> list[Column]:
-    """Returns the columns that a comparison needs."""
+    """Returns the columns that a comparison needs: without a final pass, for example, no accuracy before it.
+
+    Args:
+        comparison: the comparison to show.
+
+    Example:
+        >>> columns_of(compare(runs))[0]
+        Column(name='verdict', kind='verdict', ...)
+    """
     table = comparison.table
     numbers = ["n"] if comparison.averaged else []
     numbers += ["accuracy", "batched"]
@@ -82,7 +90,20 @@ def columns_of(comparison: Comparison) -> list[Column]:
 
 
 def row_cells(comparison: Comparison, row: int) -> list[dict[str, Any]]:
-    """Returns a row's cells: `text`, `spread`, what to `sort` by, and `kind` for the style."""
+    """Returns the cells of a row, one for each of `columns_of`.
+
+    Args:
+        comparison: the comparison to show.
+        row: the number of the row.
+
+    Returns:
+        For each cell `text`, `spread` (a standard deviation as text, or empty), `sort` (the text to sort by) and
+        `kind` (the column's, for the style).
+
+    Example:
+        >>> row_cells(compare(runs), 0)[0]["kind"]
+        'verdict'
+    """
     record = comparison.table.iloc[row].to_dict()
     gap = abs(record["accuracy"] - record["batched"]) > MARKED_GAP
     cells = []
@@ -100,7 +121,16 @@ def row_cells(comparison: Comparison, row: int) -> list[dict[str, Any]]:
 
 
 def number_text(name: str, value: float) -> str:
-    """Returns a metric as every table writes it: accuracies with four places, counts without."""
+    """Returns a metric as text, as all tables show it.
+
+    Args:
+        name: the name of the column: accuracies get four decimal places, counts none.
+        value: the value; infinity and NaN become `"-"`.
+
+    Example:
+        >>> number_text("accuracy", 0.97456), number_text("flips", 3.0)
+        ('0.9746', '3')
+    """
     if not isfinite(value):
         return "-"
     if name in ("n", "flips"):

@@ -1,34 +1,35 @@
-"""Trajectories of many runs, thinned to what a picture can show."""
+"""Reads the trajectories of many runs, thinned to what a picture can show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnexp.compare.store import Store, StoredRun
 from bnexp.errors import first_line
+from bnexp.tracking.reader import Store, StoredRun
 
-# the most points of a line; a picture has not many more pixels
+# the most points of a line, about as many as a picture has pixels, and the fewest if a report would be too large
 MOST_POINTS = 300
 FEWEST_POINTS = 60
 
-# the most that all curves of a report may take: written in base64 they are a third more, and the plotting library 5 MB
+# the most bytes of all curves in a report, which base64 makes a third more; the plotting library takes 5 MB besides
 MOST_BYTES = 4_500_000
 
-# of all channels of a layer, those whose population mean stands at these percentiles; the most telling first
+# the channels that are shown: those whose population mean is at these percentiles of all channels of the layer, the
+# most useful first
 PERCENTILES = (50, 10, 90, 25, 75)
 
 
 @dataclass(frozen=True)
 class LayerCurves:
-    """A few channels of one layer of one run.
+    """The statistics of a few channels of one layer in one run.
 
     Attributes:
-        channels: [shown] their numbers, by percentile.
-        moving_mean: [shown, points] float32.
-        moving_variance: [shown, points] float32.
-        population_mean: [shown, snapshots] float32.
-        population_variance: [shown, snapshots] float32.
+        channels: the numbers of the channels, one for each percentile, [shown].
+        moving_mean: the moving mean at each point, [shown, points] float32.
+        moving_variance: the moving variance at each point, [shown, points] float32.
+        population_mean: the population's mean at each snapshot, [shown, snapshots] float32.
+        population_variance: the population's variance at each snapshot, [shown, snapshots] float32.
     """
 
     channels: list[int]
@@ -48,13 +49,13 @@ class LayerCurves:
 
 @dataclass(frozen=True)
 class RunCurves:
-    """What one run's moving statistics did.
+    """The curves of one run.
 
     Attributes:
-        steps: [points] int32.
-        snapshot_steps: [snapshots] int32.
-        layers: by name, those that keep moving statistics.
-        problem: why there is nothing to draw; empty otherwise.
+        steps: the training steps of the points, [points] int32.
+        snapshot_steps: the training steps of the snapshots, [snapshots] int32.
+        layers: the curves of each layer that keeps moving statistics, by the layer's name.
+        problem: why there are no curves; empty if there are.
     """
 
     steps: np.ndarray
@@ -66,19 +67,24 @@ class RunCurves:
 def read_curves(
     store: Store, runs: Sequence[StoredRun], *, points: int = MOST_POINTS, percentiles: Sequence[int] = PERCENTILES
 ) -> dict[str, RunCurves]:
-    """Reads the trajectories of runs, one after the other, and keeps what a picture can show.
+    """Reads the trajectories of runs, and keeps what a picture can show.
 
-    The channels of a layer are chosen in the first run that has them, and kept for every run of the same seed: such
-    runs start from the same weights, so that channel 17 of one is channel 17 of the other.
+    The channels of a layer are chosen in the first run that has the layer, and are the same in all runs with the same
+    seed: these start from the same weights, so that their channels correspond.
 
     Args:
-        store: where the runs are.
-        runs: to read; one whose trajectories are missing or damaged says so in `problem`.
+        store: the tracking store that has the runs.
+        runs: the runs to read.
         points: the most points of a line.
-        percentiles: of the population's mean, a channel each.
+        percentiles: the percentiles of the population's mean at which channels are chosen.
 
     Returns:
-        By run id.
+        The curves by run id; if the trajectories of a run are missing or damaged, its `problem` says so.
+
+    Example:
+        >>> curves = read_curves(store, runs)
+        >>> list(curves[runs[0].run_id].layers)
+        ['bn1', 'bn2', 'bn3']
     """
     chosen: dict[tuple[str, int, str], list[int]] = {}
     curves = {}
@@ -90,7 +96,7 @@ def read_curves(
                     if "steps" in arrays
                     else _without(_reason(run))
                 )
-        except Exception as error:  # a damaged file must not cost the other runs their picture
+        except Exception as error:  # the other runs can be drawn without a run whose file is damaged
             curves[run.run_id] = _without(first_line(error))
     return curves
 
@@ -112,14 +118,19 @@ def thinned(
     points: int = MOST_POINTS,
     percentiles: Sequence[int] = PERCENTILES,
 ) -> RunCurves:
-    """Returns what a picture can show of the arrays of a trajectories.npz.
+    """Returns what a picture can show of a trajectories.npz.
 
     Args:
-        arrays: by name, as `Trajectories.save` writes them.
-        seed: of the run.
-        chosen: by layer, number of channels and seed, the channels shown; filled where they are chosen here.
+        arrays: the arrays by name, as `Trajectories.save` writes them.
+        seed: the seed of the run, as text.
+        chosen: the channels that are shown, by layer, number of channels and seed; new ones are added.
         points: the most points of a line.
-        percentiles: of the population's mean, a channel each.
+        percentiles: the percentiles of the population's mean at which channels are chosen.
+
+    Example:
+        >>> with store.trajectories(runs[0]) as arrays:
+        ...     thinned(arrays, "0", {}).steps.tolist()
+        [1, 2, 3, 4]
     """
     steps, snapshots = arrays["steps"], arrays["snapshot_steps"]
     kept = kept_points(steps, snapshots, points)
@@ -141,21 +152,39 @@ def thinned(
 
 
 def channels_at(means: np.ndarray, percentiles: Sequence[int]) -> list[int]:
-    """Returns the channels whose means, of [channels], stand at the percentiles."""
+    """Returns the numbers of the channels whose means are at the given percentiles of all means.
+
+    Args:
+        means: the mean of each channel, [channels].
+        percentiles: the percentiles, in [0, 100].
+
+    Example:
+        >>> channels_at(np.array([0.3, 0.1, 0.2]), [50, 100])
+        [2, 0]
+    """
     order = np.argsort(means, kind="stable")
     return [int(order[round(percentile / 100 * (len(order) - 1))]) for percentile in percentiles]
 
 
 def kept_points(steps: np.ndarray, snapshots: np.ndarray, most: int) -> np.ndarray:
-    """Returns the indices of at most `most` of [points] recorded steps: all snapshots, the early steps more densely.
+    """Returns the indices of the recorded steps to draw: those of the snapshots, and others, denser at the beginning.
 
-    An average of decay 0.9 has all its story in the first fifty steps, however long the run.
+    The beginning matters most: an average with decay 0.9 changes mainly in the first fifty steps of any run.
+
+    Args:
+        steps: the recorded training steps, [points] int.
+        snapshots: the training steps of the snapshots, [snapshots] int.
+        most: the most indices to return; the snapshots are among them only if they are at most a third of it.
+
+    Example:
+        >>> len(kept_points(np.arange(1, 10_001), np.arange(500, 10_001, 500), most=300)) <= 300
+        True
     """
     if len(steps) <= most:
         return np.arange(len(steps))
     ends = np.array([0, len(steps) - 1])
     marked = np.flatnonzero(np.isin(steps, snapshots))
-    # a long run's snapshots need not all be among its recorded steps, nor fit among the points
+    # in a long run, some snapshots may not be among the recorded steps, or there may be too many of them
     wanted = np.union1d(ends, marked if len(marked) <= most // 3 else ends)
     free = most - len(wanted)
     even = np.linspace(0, len(steps) - 1, free // 2)
@@ -164,9 +193,18 @@ def kept_points(steps: np.ndarray, snapshots: np.ndarray, most: int) -> np.ndarr
 
 
 def fitting(curves: Mapping[str, RunCurves], most_bytes: int = MOST_BYTES) -> Mapping[str, RunCurves]:
-    """Returns curves with fewer channels, then fewer points, so that together they stay under `most_bytes`.
+    """Returns curves of at most about `most_bytes`, with fewer channels and, if necessary, fewer points.
 
-    The median channel of every layer of every run is always kept, at no fewer than `FEWEST_POINTS` points.
+    The median channel of every layer of every run is always kept, with at least `FEWEST_POINTS` points if it has them.
+
+    Args:
+        curves: the curves by run id, with the channels of PERCENTILES.
+        most_bytes: the most bytes of all arrays together.
+
+    Example:
+        >>> curves = read_curves(store, runs)
+        >>> fitting(curves) is curves
+        True
     """
     size = sum(layer.nbytes for run in curves.values() for layer in run.layers.values())
     if size <= most_bytes:

@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML page: table, accuracies, trajectories, filters; no network, ever."""
+"""A comparison as one self-contained HTML page with table, plots and filters, which needs no network."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -7,17 +7,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bnexp.compare.colours import colour
 from bnexp.compare.columns import columns_of, row_cells
 from bnexp.compare.curves import PERCENTILES, RunCurves, fitting
 from bnexp.compare.data import in_script, script_data, values_of
 from bnexp.compare.table import Comparison
-from bnexp.compare.verdict import SIGNS, Tone, colour, tone
+from bnexp.diagnosis.severity import SIGNS, Severity, severity
+from bnexp.names import ERROR_TAG, HEADLINE
 
-# in the order in which they build on each other
+# in order: each may use those before it
 SCRIPTS = ("values.js", "table.js", "plots.js", "accuracy.js", "curves.js", "trajectories.js", "report.js")
 
-# what a tally says of each tone; one and several
-TALLY: Mapping[Tone, tuple[str, str]] = {
+# by severity: the words after a count of 1, and after a larger count
+TALLY: Mapping[Severity, tuple[str, str]] = {
     "good": ("run is healthy", "runs are healthy"),
     "slow": ("run lags: right, but too slow", "runs lag: right, but too slow"),
     "wrong": ("run is wrong", "runs are wrong"),
@@ -26,14 +28,18 @@ TALLY: Mapping[Tone, tuple[str, str]] = {
 
 
 def html(comparison: Comparison, curves: Mapping[str, RunCurves], *, source: str) -> str:
-    """Returns the report.
+    """Returns the HTML page of a comparison.
 
     Args:
-        comparison: what to show.
-        curves: trajectories by run id, from `read_curves`.
-        source: says when and from which store the report was made.
+        comparison: the comparison to show.
+        curves: the trajectories by run id, as `read_curves` returns them.
+        source: a sentence that says when and from which store the page was made.
+
+    Example:
+        >>> html(compare(runs), read_curves(store, runs), source="Made by hand.")[:15]
+        '<!DOCTYPE html>'
     """
-    # here, since importing it takes half a second
+    # imported here, since it takes half a second
     from plotly.offline import get_plotlyjs
 
     curves = fitting(curves)
@@ -63,7 +69,7 @@ def html(comparison: Comparison, curves: Mapping[str, RunCurves], *, source: str
         averaged=comparison.averaged,
         seeds=_seeds(comparison),
         unfinished=[
-            {"status": run.status, "name": run.name, "id": run.run_id, "error": run.tags.get("bnexp.error", "")}
+            {"status": run.status, "name": run.name, "id": run.run_id, "error": run.tags.get(ERROR_TAG, "")}
             for run in comparison.unfinished
         ],
         percentiles=PERCENTILES[:shown],
@@ -83,13 +89,21 @@ def html(comparison: Comparison, curves: Mapping[str, RunCurves], *, source: str
 
 
 def foldable(text: str) -> Markup:
-    """Returns text, escaped, that a browser may break after its underscores, as `update_ops_collected_too_early`."""
+    """Returns a text as HTML that a browser may break after underscores.
+
+    Args:
+        text: any text; it is escaped.
+
+    Example:
+        >>> foldable("update_ops")
+        Markup('update_<wbr>ops')
+    """
     return Markup("_<wbr>").join(text.split("_"))
 
 
 def _tally(comparison: Comparison) -> list[dict[str, Any]]:
-    tones = [tone(run.verdict) for row in comparison.rows for run in row]
-    counts = {name: tones.count(name) for name in TALLY}
+    grades = [severity(run.verdict) for row in comparison.rows for run in row]
+    counts = {name: grades.count(name) for name in TALLY}
     found = [{"tone": name, "count": count, "words": TALLY[name][count > 1]} for name, count in counts.items() if count]
     if comparison.unfinished:
         found.append({"tone": "wrong", "count": len(comparison.unfinished), "words": "did not finish"})
@@ -97,7 +111,7 @@ def _tally(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _seeds(comparison: Comparison) -> list[str]:
-    """Returns the seeds that a reader may choose among; none where no row has several."""
+    """Returns the seeds that the reader can choose from; none if no row has several."""
     if not comparison.averaged:
         return []
     return list(dict.fromkeys(run.params.get("seed", "") for row in comparison.rows for run in row))
@@ -108,15 +122,15 @@ def _row(comparison: Comparison, row: int) -> dict[str, Any]:
     return {
         "number": row,
         "cells": row_cells(comparison, row),
-        "tone": tone(record["verdict"]),
-        "sign": SIGNS[tone(record["verdict"])],
+        "tone": severity(record["verdict"]),
+        "sign": SIGNS[severity(record["verdict"])],
         "colour": colour(record["verdict"]),
         **{name: record[name] for name in ("sentence", "cure", "document")},
         "runs": [
             {
                 "name": run.name,
                 "seed": run.params.get("seed", ""),
-                "accuracy": f"{run.metrics['test/accuracy']:.4f}" if "test/accuracy" in run.metrics else "-",
+                "accuracy": f"{run.metrics[HEADLINE]:.4f}" if HEADLINE in run.metrics else "-",
                 "id": run.run_id,
             }
             for run in comparison.rows[row]

@@ -1,16 +1,17 @@
-"""What differs between runs: the params that keep them apart, and those that are the same in all."""
+"""The params in which runs differ, and those that are the same in all of them."""
 
 from collections.abc import Sequence
 
-from bnexp.compare.store import StoredRun
+from bnexp.tracking.reader import StoredRun
 
-# what decides only where a run is kept, or which other run lent it its weights, which its other params name in full
-BOOKKEEPING = ("tracking.uri", "tracking.experiment", "resume", "reuse", "restore")
+# params that do not affect results: where a run is tracked, how it was started, and the run whose weights it restored,
+# whose settings are its other params
+BOOKKEEPING = ("tracking.uri", "tracking.experiment", "resume", "reuse", "restore", "verbose")
 
-# params that repeat the name of a group's choice
+# the ends of params that repeat the choice of a group
 ECHOES = ("._target_", "._partial_")
 
-# from what a comparison is about to what varies within it; keys of a group follow their group
+# the order of a table's columns; a group's own params follow the group
 ORDER = (
     "dataset", "network", "optimizer", "variant", "decay", "epsilon", "batch_size", "steps", "learning_rate",
     "seed", "eval_batch_size", "engine", "device",
@@ -19,7 +20,15 @@ LAST = "final_pass"
 
 
 def canonical(text: str) -> float | str:
-    """Returns a param's value so that equal values are equal: `"0.001"` and `"1e-3"` are one."""
+    """Returns a param's value as a number if it is one, so that equal numbers compare as equal.
+
+    Args:
+        text: the value as MLflow stores it.
+
+    Example:
+        >>> canonical("1e-3") == canonical("0.001"), canonical("ema")
+        (True, 'ema')
+    """
     try:
         return float(text)
     except ValueError:
@@ -27,21 +36,44 @@ def canonical(text: str) -> float | str:
 
 
 def rank(text: str) -> tuple[bool, float, str]:
-    """Returns what a param's values sort by: numbers by size, then words."""
+    """Returns a key for sorting the values of a param: numbers by size, then words.
+
+    Args:
+        text: the value as MLflow stores it.
+
+    Example:
+        >>> sorted(["ema", "10", "9"], key=rank)
+        ['9', '10', 'ema']
+    """
     value = canonical(text)
     return (False, value, text) if isinstance(value, float) and value == value else (True, 0.0, text)
 
 
 def settings(run: StoredRun) -> dict[str, str]:
-    """Returns the params that say what was measured, the seed included."""
+    """Returns the params of a run that may affect its results, with the seed.
+
+    Args:
+        run: a run from the tracking store.
+
+    Example:
+        >>> settings(run)["variant"]
+        'update_ops'
+    """
     return {name: text for name, text in run.params.items() if name not in BOOKKEEPING and not name.endswith(ECHOES)}
 
 
 def differing(runs: Sequence[StoredRun]) -> list[str]:
-    """Returns the params in which runs differ, the seed apart, in the order of a table's columns.
+    """Returns the names of the params other than the seed in which runs differ, in the order of a table's columns.
 
-    A group's own params count only where they differ within one choice of the group, and `variant.decay`, which repeats
-    `decay`, does not count.
+    A group's own params, such as `network.widths`, count only if they differ between runs with the same choice of the
+    group. `variant.decay` does not count if it repeats `decay`.
+
+    Args:
+        runs: the runs to compare.
+
+    Example:
+        >>> differing([run])
+        []
     """
     every = [settings(run) for run in runs]
     names = sorted({name for one in every for name in one} - {"seed"}, key=_place)
@@ -55,7 +87,17 @@ def differing(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def same_in_all(runs: Sequence[StoredRun]) -> dict[str, str]:
-    """Returns the params without a dot that all runs share, in the order of a table's columns."""
+    """Returns the params that have the same value in all runs, in the order of a table's columns, with that value.
+
+    Params with a dot in their name, a group's own, are left out.
+
+    Args:
+        runs: the runs to compare.
+
+    Example:
+        >>> same_in_all([run])["dataset"]
+        'digits'
+    """
     every = [settings(run) for run in runs]
     names = sorted({name for one in every for name in one if "." not in name}, key=_place)
     values = {name: {canonical(one.get(name, "")): one.get(name, "") for one in every} for name in names}
@@ -69,15 +111,15 @@ def _place(name: str) -> tuple[int, bool, str]:
 
 
 def _owner(name: str) -> str:
-    """Returns the group whose choice brings a param along; empty for a param of its own."""
-    if name == "learning_rate":  # set by the file of the optimizer
+    """Returns the group whose choice sets a param; empty if none does."""
+    if name == "learning_rate":  # set by the optimizer's file
         return "optimizer"
     head, dot, _ = name.partition(".")
     return head if dot else ""
 
 
 def _repeats(name: str, key: str, every: Sequence[dict[str, str]]) -> bool:
-    # a variant without a decay has no variant.decay
+    # runs without this param, such as variant.decay of a variant without a decay, do not count
     return (
         "." in name
         and "." not in key

@@ -17,7 +17,7 @@ Puts finished runs side by side: a table here, a report with plots for a browser
   filter='params.decay = "0.9"'  runs that meet an MLflow filter
   by=[variant,decay]             compare by these params first; runs that differ
                                  in another one are kept apart all the same
-  sort=accuracy                  sort rows by a column; sort=-accuracy: falling
+  sort=accuracy                  sort rows by a column; -accuracy: descending
   html=FILE                      where the report goes; runs/comparison.html,
                                  null writes none
   csv=FILE                       the table as CSV as well
@@ -28,18 +28,18 @@ Puts finished runs side by side: a table here, a report with plots for a browser
 
 @dataclass(frozen=True)
 class Options:
-    """What a comparison is asked for.
+    """The options of a comparison.
 
     Attributes:
-        runs: ids; none means the latest sweep, or what `filter` finds.
-        filter: MLflow's.
-        by: params to compare by.
-        sort: a column of the table, after a `-` for descending; none means by what differs.
-        html: where the report goes; None writes none.
-        csv: where the table goes as CSV; None writes none.
-        markdown: whether to print Markdown.
-        uri: of the tracking store.
-        experiment: its name there.
+        runs: the ids of the runs to compare; empty means those that `filter` finds, or else the latest sweep.
+        filter: a filter in MLflow's language; empty means none.
+        by: the names of the params in the first columns.
+        sort: the column to sort the rows by, with a `-` before it for descending; empty sorts by the keys.
+        html: the file for the HTML report; None writes none.
+        csv: the file for the table as CSV; None writes none.
+        markdown: whether to print the table in Markdown and not for the terminal.
+        uri: the tracking URI of the store that has the runs.
+        experiment: the name of the experiment that has the runs.
     """
 
     runs: tuple[str, ...] = ()
@@ -54,12 +54,19 @@ class Options:
 
 
 def options_of(arguments: Sequence[str]) -> Options:
-    """Reads `key=value` arguments.
+    """Reads the `key=value` arguments of the command line.
 
-    By hand and not with OmegaConf, for which a run id of digits alone would be a number.
+    OmegaConf is not used, since it would take a run id of digits only for a number.
+
+    Args:
+        arguments: the arguments as the user wrote them; HELP lists the keys.
 
     Raises:
-        UserError: a key or a value that does not fit.
+        UserError: a key does not exist, or a value does not fit its key.
+
+    Example:
+        >>> options_of(["by=[variant,decay]", "html=null"]).by
+        ('variant', 'decay')
     """
     parsers: dict[str, tuple[str, Callable[[str, str], Any]]] = {
         "runs": ("runs", _names),

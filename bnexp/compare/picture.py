@@ -1,4 +1,4 @@
-"""The overlaid trajectories of many runs as one PNG, for an artifact list or a README."""
+"""The overlaid trajectories of many runs as one PNG, an artifact of a sweep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,23 +9,24 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bnexp.compare.colours import colour
 from bnexp.compare.curves import RunCurves
 from bnexp.compare.table import Comparison
-from bnexp.compare.verdict import Tone, colour, tone
+from bnexp.diagnosis.severity import Severity, severity
 
-# more layers than this make a picture that no screen shows; the HTML report has them all
+# the most layers that are drawn, as many as fit on a screen; the HTML report has all
 MOST_LAYERS = 6
 
-# more lines than this cannot be told apart one by one: then a verdict has a colour
+# with more lines than this, which cannot be told apart, colours stand for verdicts
 MOST_LINES = 12
 
 PALETTE = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
 DASHES = ("-", "--", ":")
 
-# what is wrong is drawn last and thin: where it runs on what is right, both can be seen
-WIDTHS: Mapping[Tone, float] = {"none": 4.5, "good": 4.5, "slow": 3, "wrong": 1.5}
+# in the order of drawing: wrong layers are drawn last and thin, so that a right one's line below theirs can be seen
+WIDTHS: Mapping[Severity, float] = {"none": 4.5, "good": 4.5, "slow": 3, "wrong": 1.5}
 
-# lines closer than this part of the height of their curves are one line to the eye
+# two curves are drawn as one if they differ by less than this fraction of their height
 COINCIDE = 0.01
 
 INK = "#222222"
@@ -33,36 +34,42 @@ INK = "#222222"
 
 @dataclass(frozen=True)
 class Line:
-    """What is drawn of one training.
+    """The line of one training.
 
     Attributes:
-        curves: of one run.
-        rows: of the comparison that no eye could tell apart: a final pass, for one, makes no other trajectory.
-        tone: of the verdict.
-        name: in the legend.
-        colour: as `#rrggbb`.
-        dash: Matplotlib's style of the line.
+        curves: the trajectories that are drawn.
+        rows: the numbers of the comparison's rows that this line stands for, because their trajectories look the same;
+            those of runs that differ only in the final pass do.
+        grade: how severe the verdict is.
+        name: the name in the legend.
+        colour: the colour of the line as `#rrggbb`.
+        dash: Matplotlib's style of the line, `"--"`.
     """
 
     curves: RunCurves
     rows: list[int]
-    tone: Tone
+    grade: Severity
     name: str = ""
     colour: str = ""
     dash: str = "-"
 
 
 def draw_trajectories(comparison: Comparison, curves: Mapping[str, RunCurves]) -> bytes | None:
-    """Draws, a layer a row, the moving mean and variance of each training's median channel, and the population's.
+    """Draws the moving mean and variance of the median channel of each layer, one line per training.
 
-    Of several seeds the first is drawn: channels of different seeds have nothing to do with each other.
+    Circles show the population's. Of several seeds only the first is drawn, since the channels of different seeds do
+    not correspond to each other.
 
     Args:
-        comparison: whose rows give the lines their names; where they are many, the verdicts give them colours.
-        curves: trajectories by run id, from `read_curves`.
+        comparison: the comparison whose rows are drawn.
+        curves: the trajectories by run id, as `read_curves` returns them.
 
     Returns:
-        The PNG; None where no run has trajectories.
+        The content of the PNG file; None if no run has trajectories.
+
+    Example:
+        >>> draw_trajectories(compare(runs), read_curves(store, runs))[1:4]
+        b'PNG'
     """
     lines = lines_of(comparison, curves)
     every = list(dict.fromkeys(layer for line in lines for layer in line.curves.layers))
@@ -101,11 +108,20 @@ def draw_trajectories(comparison: Comparison, curves: Mapping[str, RunCurves]) -
 
 
 def lines_of(comparison: Comparison, curves: Mapping[str, RunCurves]) -> list[Line]:
-    """Returns the distinct trajectories with their names and colours, the gravest verdict last."""
+    """Returns the lines to draw, one for each distinct trajectory, in the order of drawing.
+
+    Args:
+        comparison: the comparison whose rows are drawn.
+        curves: the trajectories by run id, as `read_curves` returns them.
+
+    Example:
+        >>> [line.dash for line in lines_of(compare(runs), read_curves(store, runs))]
+        ['-']
+    """
     verdicts = list(comparison.table["verdict"])
     found: list[Line] = []
     for number, row in enumerate(comparison.rows):
-        # of the first seed that has any
+        # the first seed that has trajectories is drawn
         drawable = [curves[run.run_id] for run in row if curves[run.run_id].layers]
         if not drawable:
             continue
@@ -114,7 +130,7 @@ def lines_of(comparison: Comparison, curves: Mapping[str, RunCurves]) -> list[Li
         if twin:
             twin.rows.append(number)
         else:
-            found.append(Line(drawable[0], [number], tone(verdicts[number])))
+            found.append(Line(drawable[0], [number], severity(verdicts[number])))
     lines = []
     for number, line in enumerate(found):
         verdict = verdicts[line.rows[0]]
@@ -124,7 +140,7 @@ def lines_of(comparison: Comparison, curves: Mapping[str, RunCurves]) -> list[Li
             name = f"{_label(comparison, line.rows)}: {verdict or 'no verdict'}"
             dash = DASHES[number // len(PALETTE) % len(DASHES)]
             lines.append(replace(line, name=name, colour=PALETTE[number % len(PALETTE)], dash=dash))
-    return sorted(lines, key=lambda line: list(WIDTHS).index(line.tone))
+    return sorted(lines, key=lambda line: list(WIDTHS).index(line.grade))
 
 
 def _coincide(first: RunCurves, second: RunCurves) -> bool:
@@ -138,14 +154,14 @@ def _coincide(first: RunCurves, second: RunCurves) -> bool:
 
 
 def _close(first: np.ndarray, second: np.ndarray) -> bool:
-    """Returns whether the first channels of two [shown, points] arrays, drawn, would be one line."""
+    """Tells whether the first channels of two arrays [shown, points] would look like one line."""
     finite = first[0][np.isfinite(first[0])]
     height = float(np.ptp(finite)) if len(finite) else 0.0
     return bool(np.allclose(first[0], second[0], rtol=COINCIDE / 10, atol=COINCIDE * height, equal_nan=True))
 
 
 def _label(comparison: Comparison, rows: Sequence[int]) -> str:
-    """Returns the rows' values of every key, those that differ joined by a stroke."""
+    """Returns the rows' values of every key, different ones joined by a slash."""
     if not comparison.keys:
         return comparison.label(rows[0])
     values = [list(dict.fromkeys(comparison.table[key][row] or "-" for row in rows)) for key in comparison.keys]
@@ -157,9 +173,9 @@ def _label(comparison: Comparison, rows: Sequence[int]) -> str:
 def _caption(comparison: Comparison, lines: Sequence[Line], layers_left_out: int) -> str:
     words = ["Lines: what inference reads. Circles: the population with that step's weights."]
     if len(lines) > MOST_LINES:
-        words.append(f"{len(lines)} trainings, too many to name: a colour is a verdict.")
+        words.append(f"{len(lines)} trainings, too many to name: colours stand for verdicts.")
     if comparison.averaged:
-        words.append("Of several seeds the first.")
+        words.append("Of several seeds only the first is drawn.")
     if layers_left_out:
         words.append(f"{layers_left_out} more layers are in the HTML report.")
     return " ".join(words)
@@ -172,9 +188,9 @@ def _draw(axes: Axes, lines: Sequence[Line], layer: str, statistic: str) -> None
             continue
         stored = line.curves.layers[layer]
         moving, population = (_drawable(getattr(stored, f"{kind}_{statistic}")[0]) for kind in ("moving", "population"))
-        width = WIDTHS[line.tone]
+        width = WIDTHS[line.grade]
         axes.plot(line.curves.steps, moving, line.dash, color=line.colour, linewidth=width, label=line.name)
-        # trainings whose weights are the same share one population
+        # trainings with the same weights have the same population, which is drawn once
         marks[population.tobytes()] = (line.curves.snapshot_steps, population)
     for steps, population in marks.values():
         axes.plot(
@@ -183,5 +199,5 @@ def _draw(axes: Axes, lines: Sequence[Line], layer: str, statistic: str) -> None
 
 
 def _drawable(values: np.ndarray) -> np.ndarray:
-    """Returns values with gaps for what is not finite, as of a training that diverged."""
+    """Returns values with NaN, which leaves a gap in the line, for those that are not finite."""
     return np.where(np.isfinite(values), values, np.nan)

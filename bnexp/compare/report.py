@@ -1,31 +1,35 @@
-"""What a comparison leaves behind: the HTML page, the table as CSV, the overlaid trajectories as PNG."""
+"""Writes the files of a comparison: the HTML page, the table as CSV, and the overlaid trajectories as PNG."""
 
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from bnexp.checkpoint import write_whole
 from bnexp.compare.curves import RunCurves, read_curves
 from bnexp.compare.html import html
 from bnexp.compare.picture import draw_trajectories
-from bnexp.compare.store import Store
 from bnexp.compare.table import Comparison
 from bnexp.errors import first_line
+from bnexp.storage.arrays import write_whole
+from bnexp.tracking.reader import Store
 
 
 def write_pictures(store: Store, comparison: Comparison, folder: Path) -> list[str]:
-    """Writes `comparison.html` and, where some run recorded trajectories, `trajectories.png`.
+    """Writes `comparison.html` and, if some run recorded trajectories, `trajectories.png`.
 
-    Whoever keeps a sweep's table wants it whatever becomes of its pictures: a failure is returned, not raised.
+    Errors are returned and not raised, since a sweep's table is worth keeping without its pictures.
 
     Args:
-        store: where the runs are.
-        comparison: of them.
-        folder: is there.
+        store: the tracking store that has the runs.
+        comparison: the comparison of the runs.
+        folder: the folder to write to, which must exist.
 
     Returns:
-        Which files could not be made and why, a sentence each.
+        One sentence for each file that could not be made, with the reason.
+
+    Example:
+        >>> write_pictures(store, compare(runs), folder)
+        []
     """
     curves = cache(lambda: _curves(store, comparison))
     drawers: dict[str, Callable[[], bytes | None]] = {
@@ -44,15 +48,32 @@ def write_pictures(store: Store, comparison: Comparison, folder: Path) -> list[s
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
-    """Writes the table as CSV, whole or not at all."""
+    """Writes the table as CSV, atomically.
+
+    Args:
+        comparison: the comparison whose table is written.
+        path: the file to write.
+
+    Example:
+        >>> write_csv(compare(runs), folder / "comparison.csv")
+    """
     write_whole(path, comparison.table.to_csv(index=False).encode())
 
 
 def write_page(store: Store, comparison: Comparison, path: Path) -> int:
-    """Writes the HTML page alone, whole or not at all.
+    """Writes only the HTML page, atomically.
+
+    Args:
+        store: the tracking store that has the runs.
+        comparison: the comparison of the runs.
+        path: the file to write.
 
     Returns:
-        Its size in bytes.
+        The size of the page in bytes.
+
+    Example:
+        >>> write_page(store, compare(runs), folder / "comparison.html") > 1_000_000
+        True
     """
     content = _page(store, comparison, _curves(store, comparison))
     write_whole(path, content)

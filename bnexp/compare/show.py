@@ -9,25 +9,33 @@ from rich.markup import escape
 
 from bnexp.compare.columns import number_text
 from bnexp.compare.table import METRICS, Comparison
-from bnexp.compare.verdict import tone
+from bnexp.diagnosis.severity import style
+from bnexp.names import ERROR_TAG
 
-# for the terminal; `batch statistics` is in the report and in Markdown
+# the metrics in the terminal; the report and Markdown have `batch statistics` too
 TERMINAL = ("accuracy", "before final pass", "batched", "flips", "moved")
 
-# what a narrow terminal goes without, the first thing first
+# the columns that are left out in a narrow terminal, in this order
 EXPENDABLE = ("moved", "flips", "before final pass", "batched")
 
-STYLES = {"good": "", "none": "", "slow": "yellow", "wrong": "red"}
-
-# space between columns
+# spaces between columns
 GAP = 2
 
-# wide enough for every table
+# the width for a pipe, enough for every table
 UNLIMITED = 10_000
 
 
 def cells(comparison: Comparison, names: Sequence[str]) -> list[list[str]]:
-    """Returns the rows of a comparison as strings, of the columns named; spreads stand beside their means."""
+    """Returns a table's cells as text, row by row.
+
+    Args:
+        comparison: the comparison to show.
+        names: the names of the columns to return; `mean ± spread` is one cell.
+
+    Example:
+        >>> cells(compare(runs, by=["variant"]), ["variant", "flips"])
+        [['update_ops', '0']]
+    """
     rows = []
     for record in comparison.table.to_dict("records"):
         row = []
@@ -42,16 +50,26 @@ def cells(comparison: Comparison, names: Sequence[str]) -> list[list[str]]:
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Prints the table, what is the same in all rows, the notes, and the runs that did not finish."""
+    """Prints the table, the params that all runs share, the notes, and the runs that did not finish.
+
+    Args:
+        console: where to print; the table is fitted to the width of a terminal, but not in a pipe.
+        comparison: the comparison to show.
+
+    Example:
+        >>> print_comparison(Console(), compare(runs))
+        1 run
+        ...
+    """
 
     def say(text: str, style: str = "", *, whole: bool = not console.is_terminal) -> None:
-        # a terminal gets whole words, a pipe whole lines
+        # lines are wrapped at words in a terminal, and not wrapped in a pipe
         console.print(escape(text), highlight=False, soft_wrap=whole, style=style)
 
     say(comparison.title, "bold")
     say("")
     if comparison.rows:
-        # a pipe has no width
+        # in a pipe there is no width to fit
         lines, missing = table_lines(comparison, width=console.width if console.is_terminal else UNLIMITED)
         for text, style in lines:
             say(text, style, whole=True)
@@ -68,22 +86,25 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         count = len(comparison.unfinished)
         say(f"{count} {'run' if count == 1 else 'runs'} did not finish and {'is' if count == 1 else 'are'} in no row:")
         for run in comparison.unfinished:
-            say(f"  {run.status} {run.name}: {run.tags.get('bnexp.error', 'no message')}", "red")
+            say(f"  {run.status} {run.name}: {run.tags.get(ERROR_TAG, 'no message')}", "red")
 
 
 def table_lines(comparison: Comparison, *, width: int) -> tuple[list[tuple[str, str]], list[str]]:
-    """Lays a comparison out as lines of text.
+    """Formats a comparison as lines of text.
 
-    What adds nothing is left out, since 80 columns are soon full: figures that are the same in all of several rows, the
-    accuracy before a final pass that changed nothing, `n` where no row averages. Where that is not enough, `EXPENDABLE`
-    columns go, and at last the words are broken.
+    Columns that add nothing are left out: `flips` and `moved` if they are the same in all rows, the accuracy before a
+    final pass that changed nothing, and `n` if no row averages several seeds. If the table is still too wide,
+    `EXPENDABLE` columns are left out, and in the end words are broken.
 
     Args:
-        comparison: has at least one row.
-        width: of the terminal, in characters.
+        comparison: the comparison to show, with at least one row.
+        width: the width of the terminal in characters.
 
     Returns:
-        The lines with rich's styles for them, and what to say of the columns that were left out, a sentence each.
+        The lines, each with its rich style; and a sentence about each kind of column that was left out.
+
+    Example:
+        >>> lines, missing = table_lines(compare(runs), width=80)
     """
     data = comparison.table
     names = [*comparison.keys, *(["n"] if comparison.averaged else []), *TERMINAL, "verdict"]
@@ -95,7 +116,7 @@ def table_lines(comparison: Comparison, *, width: int) -> tuple[list[tuple[str, 
         if len(data) > 1 and len(set(columns[name])) == 1:
             missing.append(f"{name} is {columns.pop(name)[0]} in all rows")
     if gone := _make_fit(columns, width):
-        missing.append(f"too wide for this terminal, and in the report: {', '.join(gone)}")
+        missing.append(f"left out in this narrow terminal, and in the report: {', '.join(gone)}")
     words = [name in (*comparison.keys, "verdict") for name in columns]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     starts = [i == 0 or row[0] != rows[i - 1][0] for i, row in enumerate(rows)]
@@ -107,12 +128,12 @@ def table_lines(comparison: Comparison, *, width: int) -> tuple[list[tuple[str, 
     for i, row in enumerate(shown):
         if i and starts[i] and grouped:
             lines.append(("", ""))
-        lines += [(line, STYLES[tone(data["verdict"][i])]) for line in _row_lines(row, widths, words)]
+        lines += [(line, style(data["verdict"][i])) for line in _row_lines(row, widths, words)]
     return lines, missing
 
 
 def _row_lines(row: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> list[str]:
-    """Returns a row as lines: words stand left, figures right, and what does not fit goes on below."""
+    """Returns a row as one or more lines, in which words are aligned left, figures right, and long texts folded."""
     folded = [fold(text, limit) for text, limit in zip(row, widths, strict=True)]
     lines = []
     for parts in zip_longest(*folded, fillvalue=""):
@@ -123,7 +144,7 @@ def _row_lines(row: Sequence[str], widths: Sequence[int], words: Sequence[bool])
 
 
 def _make_fit(columns: dict[str, tuple[str, ...]], width: int) -> list[str]:
-    """Drops expendable columns until the others fit with their words folded at underscores; returns their names."""
+    """Removes expendable columns until the others fit with folded words; returns the names of the removed ones."""
     gone = []
     for name in EXPENDABLE:
         least = sum(max(_longest(heading), *map(_longest, texts)) + GAP for heading, texts in columns.items()) - GAP
@@ -135,12 +156,12 @@ def _make_fit(columns: dict[str, tuple[str, ...]], width: int) -> list[str]:
 
 
 def _longest(text: str) -> int:
-    """Returns the width of a cell folded as far as it can be: figures with their spread never are."""
+    """Returns the width of a cell that is folded as much as possible; figures with a spread are not folded."""
     return len(text) if "±" in text else max((len(piece.rstrip()) for piece in _pieces(text)), default=0)
 
 
 def _without_repetition(rows: Sequence[list[str]], keys: int) -> list[list[str]]:
-    """Blanks what a row's leading keys repeat from the row above, so that groups can be seen."""
+    """Blanks the leading keys that a row has in common with the row above, so that groups are visible."""
     shown = []
     for i, row in enumerate(rows):
         same = 0
@@ -151,14 +172,14 @@ def _without_repetition(rows: Sequence[list[str]], keys: int) -> list[list[str]]
 
 
 def _widths(rows: Sequence[Sequence[str]], words: Sequence[bool], width: int) -> list[int]:
-    """Returns the columns' widths: figures whole, and of the words the longest column gives way first."""
+    """Returns the columns' widths: figures keep theirs, and of the columns of words the widest is narrowed first."""
     columns = list(zip(*rows, strict=True))
-    # a heading of figures, the first in its column, may fold where they do not
+    # figures are not folded, but their heading, the first text of the column, may be
     widths = [
         max(map(len, texts)) if is_words else max(_longest(texts[0]), *map(len, texts[1:]))
         for texts, is_words in zip(columns, words, strict=True)
     ]
-    # first at the ends of words, then, where even that is too wide, anywhere
+    # words are folded at their ends, and if that is still too wide, anywhere
     for least in ([max(map(_longest, texts)) for texts in columns], [1] * len(columns)):
         while sum(widths) + GAP * (len(widths) - 1) > width:
             free = [i for i, is_words in enumerate(words) if is_words and widths[i] > least[i]]
@@ -173,7 +194,16 @@ def _pieces(text: str) -> list[str]:
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Breaks text into lines of at most `width` characters: after `_`, `.`, `/`, `,`, `-` or a space, else anywhere."""
+    """Breaks a text into lines, after `_`, `.`, `/`, `,`, `-` or a space if possible, and anywhere if not.
+
+    Args:
+        text: the text of a cell.
+        width: the most characters in a line, 1 or more.
+
+    Example:
+        >>> fold("update_ops_forgotten", 12)
+        ['update_ops_', 'forgotten']
+    """
     if len(text) <= width:
         return [text]
     lines = [""]
@@ -187,7 +217,15 @@ def fold(text: str, width: int) -> list[str]:
 
 
 def markdown_table(comparison: Comparison) -> str:
-    """Returns a GitHub-flavoured Markdown table, the documents included."""
+    """Returns the table in GitHub-flavoured Markdown, with all metrics and the documents of the verdicts.
+
+    Args:
+        comparison: the comparison to show.
+
+    Example:
+        >>> markdown_table(compare(runs)).splitlines()[1]
+        '| --- | --- | --- | --- | --- | --- | --- | --- |'
+    """
     numbers = [*(["n"] if comparison.averaged else []), *METRICS.values()]
     names = [*comparison.keys, *numbers, "verdict", "document"]
     lines = [names, ["---"] * len(names), *cells(comparison, names)]

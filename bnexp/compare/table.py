@@ -1,4 +1,4 @@
-"""From runs to a table: a row for each setting that differs, seeds averaged, everything else kept apart."""
+"""Makes a table of runs: a row for each combination of settings that differ, averaged over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,43 +7,44 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
+from bnexp import names
 from bnexp.compare.keys import canonical, differing, rank, same_in_all, settings
-from bnexp.compare.store import StoredRun
 from bnexp.errors import UserError
+from bnexp.tracking.reader import StoredRun
 
-# the metrics that a comparison is about, and their short names in a table
+# the metrics of a comparison, and their column names
 METRICS = {
-    "test/accuracy": "accuracy",
-    "test/accuracy_before_final_pass": "before final pass",
-    "test/accuracy_batched": "batched",
-    "test/accuracy_batch_statistics": "batch statistics",
-    "test/flips": "flips",
-    "test/moved": "moved",
+    names.ACCURACY: "accuracy",
+    names.ACCURACY_BEFORE: "before final pass",
+    names.ACCURACY_BATCHED: "batched",
+    names.ACCURACY_BATCH_STATISTICS: "batch statistics",
+    names.FLIPS: "flips",
+    names.MOVED: "moved",
 }
 
-# tags of the diagnosis, and their names in a table
+# the tags of the diagnosis, and their column names
 DIAGNOSIS = {
-    "bnexp.verdict": "verdict",
-    "bnexp.sentence": "sentence",
-    "bnexp.cure": "cure",
-    "bnexp.document": "document",
+    names.VERDICT_TAG: "verdict",
+    names.SENTENCE_TAG: "sentence",
+    names.CURE_TAG: "cure",
+    names.DOCUMENT_TAG: "document",
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side.
+    """A comparison of runs.
 
     Attributes:
-        keys: the params that differ between the runs, seed apart; `by` first.
-        same: the params that are the same in all runs.
-        table: a row for each combination of `keys`: the keys as text, `n` runs, the mean of each metric and, where some
-            n > 1, its spread (sample standard deviation) under `<metric> +-`, `verdict`, `sentence`, `cure`,
-            `document`, `run_id`.
-        rows: the runs of each row, one a seed.
-        repeated: finished runs of the same params and seed as another; they are in no row.
+        keys: the names of the params in which the runs differ, without the seed; those of `by` come first.
+        same: the params that have the same value in all runs, with that value.
+        table: one row for each combination of values of `keys`. Columns: the keys, as text; `n`, the number of runs;
+            the mean of each metric and, if some n > 1, its sample standard deviation as `<metric> +-`; `verdict`,
+            `sentence`, `cure`, `document` and `run_id`.
+        rows: the runs of each row of the table, one per seed.
+        repeated: finished runs with the same params and seed as another one; they are in no row.
         unfinished: the runs that are not FINISHED; they are in no row.
-        notes: what a reader must know of how the rows came about, a sentence each.
+        notes: sentences that a reader needs for understanding the rows.
     """
 
     keys: list[str]
@@ -56,37 +57,44 @@ class Comparison:
 
     @property
     def averaged(self) -> bool:
-        """Returns whether some row averages several seeds."""
+        """Tells whether some row averages several seeds."""
         return any(len(row) > 1 for row in self.rows)
 
     @property
     def title(self) -> str:
-        """Returns what is compared, in one line."""
+        """Returns a line that says how many runs are compared and in what they differ."""
         count = sum(map(len, self.rows))
         if count < 2:
             return "1 run" if count else "no finished run"
         return f"{count} runs that differ in {', '.join(self.keys) or 'nothing but the seed'}"
 
     def label(self, row: int) -> str:
-        """Returns what tells a row from the others, in a few words."""
+        """Returns the values of a row's keys; without keys the variant.
+
+        Args:
+            row: the number of the row.
+        """
         if self.keys:
             return " · ".join(self.table[key][row] or "-" for key in self.keys)
         return self.rows[row][0].params.get("variant") or self.rows[row][0].name
 
 
 def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = (), sort: str = "") -> Comparison:
-    """Puts runs side by side, sorted by what differs between them.
+    """Compares runs: one row for each combination of the params in which they differ.
 
-    Runs are averaged only where they differ in nothing but the seed: any other param that differs is a key, and so
-    keeps its runs apart and is named.
+    Only runs that differ in nothing but the seed are averaged.
 
     Args:
-        runs: finished ones are compared, others counted.
-        by: params to compare by: the first columns, also where they do not differ. `seed` among them averages nothing.
-        sort: a column to sort the rows by instead, after a `-` for descending.
+        runs: the runs to compare; those that are not FINISHED are only listed.
+        by: the names of the params in the first columns, even if they do not differ. With `seed` nothing is averaged.
+        sort: the column to sort the rows by, with a `-` before it for descending; empty sorts by the keys.
 
     Raises:
-        UserError: no run has a param named in `by`, or the table has no column `sort`.
+        UserError: no run has a param that is named in `by`, or the table has no column `sort`.
+
+    Example:
+        >>> compare(runs, by=["variant"], sort="-accuracy").keys[0]
+        'variant'
     """
     finished, repeated = _distinct([run for run in runs if run.status == "FINISHED"])
     found = differing(finished)
@@ -115,9 +123,9 @@ def compare(runs: Sequence[StoredRun], *, by: Sequence[str] = (), sort: str = ""
 
 
 def _distinct(runs: Sequence[StoredRun]) -> tuple[list[StoredRun], list[StoredRun]]:
-    """Returns the runs without those that repeat another's params and seed, and those.
+    """Splits runs into those to keep and those that repeat the params and the seed of a kept one.
 
-    Of equal ones the newest is kept, but one that trained before a restored one, which has no trajectories.
+    Of equal runs the newest is kept, but a trained run is preferred to a restored one, which has no trajectories.
     """
     order = sorted(runs, key=lambda run: (run.params.get("restore", "None") == "None", run.started))
     kept = {_identity(run): run.run_id for run in order}
@@ -132,11 +140,11 @@ def _identity(run: StoredRun) -> frozenset[tuple[str, float | str]]:
 def _record(row: Sequence[StoredRun], keys: Sequence[str]) -> dict[str, str | float]:
     record: dict[str, str | float] = {key: row[0].params.get(key, "") for key in keys} | {"n": len(row)}
     for metric, name in METRICS.items():
-        # a metric that some of the runs lack has no mean: NaN
+        # the mean is NaN if a run lacks the metric
         values = np.array([run.metrics.get(metric, np.nan) for run in row])
         record[name] = float(values.mean())
         record[f"{name} +-"] = float(values.std(ddof=1)) if len(row) > 1 else float("nan")
-    # seeds of one setting share a verdict; where they do not, all are told, each with the words of its first run
+    # the seeds of a row usually have the same verdict; if not, all verdicts are listed, each with its first run's words
     speakers = list({run.verdict: run for run in reversed(row)}.values())[::-1]
     for tag, name in DIAGNOSIS.items():
         record[name] = "; ".join(text for run in speakers if (text := run.tags.get(tag, "")))
@@ -144,7 +152,7 @@ def _record(row: Sequence[StoredRun], keys: Sequence[str]) -> dict[str, str | fl
 
 
 def _order(table: pd.DataFrame, sort: str) -> list[int]:
-    """Returns the rows' numbers sorted by a column; what has no value stands last, whichever way."""
+    """Returns the numbers of the rows sorted by a column; rows without a value come last in both directions."""
     name = sort.removeprefix("-")
     if name not in table:
         near = get_close_matches(name, table.columns, n=3) or [

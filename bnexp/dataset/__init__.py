@@ -2,7 +2,7 @@
 
 A dataset is one file here with a function `load(...) -> Dataset`, and one YAML of the same name in `conf/dataset`.
 Nothing registers a dataset and nothing here imports one: Hydra finds it by its `_target_`. `archive` and `download` are
-no datasets, they read arrays for those that are.
+not datasets; they read the arrays of those that are.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Dataset:
     """A training and a test set, read-only.
 
     Attributes:
-        x_train: [n, ...] float32; images are [n, height, width, channels], scaled to [0, 1].
-        y_train: [n] int32 in [0, num_classes).
-        x_test: [m, ...] float32, scaled like `x_train`.
-        y_test: [m] int32 in [0, num_classes).
-        num_classes: 2 or more.
+        x_train: the training examples, [n, features] or [n, height, width, channels] float32; pixels are in [0, 1].
+        y_train: their labels, [n] int32 in [0, num_classes).
+        x_test: the test examples, [m, ...] float32, shaped and scaled like those of `x_train`.
+        y_test: their labels, [m] int32 in [0, num_classes).
+        num_classes: the number of classes, 2 or more; some of them may have no example.
     """
 
     x_train: NDArray[np.float32]
@@ -42,19 +42,21 @@ def make_dataset(
     uint8 is taken for pixels and divided by 255; floats and other integers keep their values.
 
     Args:
-        x_train: [n, features], [n, height, width] (a channel axis is added) or [n, height, width, channels]; numbers.
-        y_train: [n] or, as Keras's CIFAR-10 has it, [n, 1]; any integer dtype.
-        x_test: [m, ...], examples shaped like those of `x_train`.
-        y_test: [m] or [m, 1].
-        source: where the arrays come from, the beginning of every message: `dataset.path=a.npz` or `dataset=mnist`.
-        num_classes: 2 or more; None takes the largest label of `y_train` and one. A label of `y_test` beyond that is an
-            error and no further class, since no example could have taught it.
+        x_train: the training examples, numbers of any dtype: [n, features], [n, height, width, channels], or
+            [n, height, width], which gets a channel axis.
+        y_train: their labels, integers from 0: [n] or, as Keras has those of CIFAR-10, [n, 1].
+        x_test: the test examples, shaped like those of `x_train`, and uint8 if and only if those are.
+        y_test: their labels, [m] or [m, 1].
+        source: where the arrays come from, with which every error message begins: `dataset.path=a.npz` or
+            `dataset=mnist`.
+        num_classes: the number of classes, 2 or more; None takes the largest label of `y_train` plus one. A label of
+            `y_test` beyond that is then an error and not one more class, since no example could have taught it.
 
     Returns:
         The dataset; its arrays are read-only copies.
 
     Raises:
-        UserError: at the first rule that an array breaks.
+        UserError: an array breaks one of these rules; the message names the first rule that is broken.
     """
     train_pixels, test_pixels = np.asarray(x_train), np.asarray(x_test)
     # with one of them already scaled, dividing only the other would be a silent factor of 255 between train and test
@@ -89,8 +91,13 @@ def make_dataset(
 def whole_number(value: Any, name: str, *, at_least: int) -> int:
     """Returns `value` as an int.
 
+    Args:
+        value: what the user gave, of any type.
+        name: the config key that the error message names.
+        at_least: the smallest value that is accepted.
+
     Raises:
-        UserError: not an integer, or smaller than `at_least`.
+        UserError: `value` is not an integer, or is smaller than `at_least`.
     """
     # bool is an int to Python, but `batch_size=true` is a slip of the user's
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < at_least:
@@ -109,18 +116,18 @@ def batch_indices(num_examples: int, batch_size: int, *, start: int, stop: int, 
     or resumed in the middle, read the same rows.
 
     Args:
-        num_examples: rows of the training set.
-        batch_size: 1 to `num_examples`.
-        start: first step, counted from 0.
-        stop: the step after the last; equal to `start` for no step at all.
-        seed: 0 or more.
+        num_examples: the number of rows in the training set.
+        batch_size: the number of rows that one step reads, 1 to `num_examples`.
+        start: the first step, counted from 0.
+        stop: the step after the last one; equal to `start` it gives no step at all.
+        seed: 0 or more; it decides the order of the rows, and another seed gives another order.
 
     Returns:
-        [stop - start, batch_size] int32 in [0, num_examples).
+        The indices of each step's rows, [stop - start, batch_size] int32 in [0, num_examples).
 
     Raises:
-        UserError: `batch_size` or `seed` out of range.
-        ValueError: not 0 <= start <= stop, a slip of the caller's.
+        UserError: `batch_size` or `seed` is out of range.
+        ValueError: `start` and `stop` are not 0 <= start <= stop, which is the caller's mistake and not the user's.
     """
     batch_size = whole_number(batch_size, "batch_size", at_least=1)
     seed = whole_number(seed, "seed", at_least=0)

@@ -1,4 +1,4 @@
-"""Reads an .npz file of four arrays; no dataset of its own, but what stands behind every `dataset.path`."""
+"""Reads an .npz file of four arrays: not a dataset itself, but what every `dataset.path` is read with."""
 
 import os
 from typing import Any, BinaryIO
@@ -17,22 +17,25 @@ def read_dataset(path: str | os.PathLike[str], *, num_classes: int | None = None
     """Returns the dataset in an .npz file, as `np.savez` and `np.savez_compressed` write it.
 
     Args:
-        path: `~` is the home directory; a relative path starts at the current directory.
-        num_classes: 2 or more; None takes the largest label of `y_train` and one.
+        path: the file; `~` is the home directory, a relative path starts at the current directory.
+        num_classes: the number of classes, 2 or more; None takes the largest label of `y_train` plus one.
 
     Raises:
-        UserError: no such file, not an .npz file, a damaged one, one of pickled objects, one without the four arrays,
-            or arrays that break a rule of `make_dataset`.
+        UserError: there is no such file, it is not an .npz file, it is damaged, holds pickled objects or lacks one of
+            the four arrays, or an array breaks a rule of `make_dataset`.
     """
     arrays = read_arrays(path)
     return make_dataset(*(arrays[name] for name in NAMES), source=f"dataset.path={path}", num_classes=num_classes)
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Returns the four arrays as they are stored.
+    """Returns the four arrays as they are stored, by name.
+
+    Args:
+        path: the file, as `read_dataset` takes it.
 
     Raises:
-        UserError: as `read_dataset`, short of what the arrays hold.
+        UserError: the file is one that `read_dataset` rejects; what the arrays hold is not looked at here.
     """
     source = f"dataset.path={path}"
     # not Path.expanduser, which raises for an unknown ~user; and Path("") would be the current directory

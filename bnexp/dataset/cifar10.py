@@ -1,6 +1,6 @@
 """CIFAR-10: 50000 + 10000 colour photographs, 32 x 32 pixels.
 
-Its labels come as [n, 1] from Keras, and leave here as [n].
+Keras returns its labels as [n, 1]; here they are [n], as those of every dataset.
 
 References:
   [1] Krizhevsky. Learning Multiple Layers of Features from Tiny Images. 2009.
@@ -18,10 +18,11 @@ def load(path: str | None = None) -> Dataset:
     """Returns CIFAR-10, x [50000, 32, 32, 3] and [10000, 32, 32, 3].
 
     Args:
-        path: an .npz file with `x_train y_train x_test y_test` to read instead; None has Keras download it, once.
+        path: an .npz file with `x_train y_train x_test y_test` that is read instead; None has Keras download the data,
+            once, into `~/.keras/datasets`.
 
     Raises:
-        UserError: no download, or a file that cannot be used.
+        UserError: Keras could not download the data, or the file cannot be used.
     """
     if path is not None:
         return read_dataset(path, num_classes=NUM_CLASSES)

@@ -1,7 +1,8 @@
-"""Seed 4's data: every row the same constant, so that batch normalisation has nothing to normalise.
+"""Every row the same constant, so that batch normalisation has nothing to normalise.
 
-A layer in training mode must put out beta whatever the constant; one that puts out anything else is using its moving
-statistics. The labels alternate, and no input tells them apart: accuracy is chance, 1/2.
+It is the experiment of "Does batch normalization in tensorflow use running averages during training?". A layer in
+training mode must put out beta whatever the constant; one that puts out anything else is using its moving statistics.
+The labels alternate, and no input tells them apart: accuracy is chance, 1/2.
 """
 
 import numpy as np
@@ -15,13 +16,13 @@ def load(value: float = 5.0, features: int = 10, train_examples: int = 400, test
     """Returns x [train_examples, features] and [test_examples, features], all `value`, and labels 0, 1, 0, 1, ...
 
     Args:
-        value: 5.0 is the constant of seed 4's measured rows.
-        features: 1 or more.
-        train_examples: 2 or more; an even number balances the labels exactly.
-        test_examples: 1 or more; an even number makes chance exactly 1/2.
+        value: the number that every feature of every row has, finite in float32.
+        features: the number of features in a row, 1 or more.
+        train_examples: the number of training rows, 2 or more; an even number balances the labels exactly.
+        test_examples: the number of test rows, 1 or more; an even number makes chance exactly 1/2.
 
     Raises:
-        UserError: a count out of range, or a value that is not a finite float32.
+        UserError: a count is out of range, or `value` is not a finite float32.
     """
     width = whole_number(features, "dataset.features", at_least=1)
     train = whole_number(train_examples, "dataset.train_examples", at_least=2)

@@ -1,4 +1,4 @@
-"""Keras's own downloads; no dataset of its own, but what stands behind `mnist`, `fashion_mnist` and `cifar10`."""
+"""Keras's own downloads: not a dataset itself, but what `mnist`, `fashion_mnist` and `cifar10` are read with."""
 
 from bnexp.dataset import Dataset, make_dataset
 from bnexp.errors import UserError
@@ -7,8 +7,12 @@ from bnexp.errors import UserError
 def keras_dataset(name: str, *, num_classes: int) -> Dataset:
     """Returns `tf.keras.datasets.<name>`, downloaded once into `~/.keras/datasets` and read from there afterwards.
 
+    Args:
+        name: the module in `tf.keras.datasets`, and the dataset's name in error messages.
+        num_classes: the number of classes, 2 or more.
+
     Raises:
-        UserError: it could neither be downloaded nor be read.
+        UserError: the data are not there and cannot be downloaded.
     """
     import tensorflow as tf  # seconds; the other datasets must not wait for it
 

@@ -18,10 +18,11 @@ def load(path: str | None = None) -> Dataset:
     """Returns Fashion-MNIST, x [60000, 28, 28, 1] and [10000, 28, 28, 1].
 
     Args:
-        path: an .npz file with `x_train y_train x_test y_test` to read instead; None has Keras download it, once.
+        path: an .npz file with `x_train y_train x_test y_test` that is read instead; None has Keras download the data,
+            once, into `~/.keras/datasets`.
 
     Raises:
-        UserError: no download, or a file that cannot be used.
+        UserError: Keras could not download the data, or the file cannot be used.
     """
     if path is not None:
         return read_dataset(path, num_classes=NUM_CLASSES)

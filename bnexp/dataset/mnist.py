@@ -20,11 +20,13 @@ def load(path: str | None = None, binary: bool = False) -> Dataset:
     """Returns MNIST, x [60000, 28, 28, 1] and [10000, 28, 28, 1].
 
     Args:
-        path: an .npz file with `x_train y_train x_test y_test` to read instead; None has Keras download it, once.
-        binary: whether pixels are 0 or 1 (brighter than half), as in the paper, and not grey.
+        path: an .npz file with `x_train y_train x_test y_test` that is read instead; None has Keras download the data,
+            once, into `~/.keras/datasets`.
+        binary: True makes every pixel 1 where it is brighter than half and 0 elsewhere, as in the paper; False keeps
+            the grey values.
 
     Raises:
-        UserError: no download, or a file that cannot be used.
+        UserError: Keras could not download the data, or the file cannot be used.
     """
     if path is not None:
         grey = read_dataset(path, num_classes=NUM_CLASSES)

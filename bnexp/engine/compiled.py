@@ -1,19 +1,19 @@
-"""The fast way: the same graph as a wrapped function, its prunings called from loops inside the runtime.
+"""The fast way: the same graph as a wrapped function, whose subgraphs are called from loops inside the runtime.
 
-`tf.compat.v1.wrap_function` keeps a graph's semantics (collections, and only ancestors of a fetch run), and a pruning
-of it can be called from a `tf.function`. A whole training run is then one call, with batches gathered in the graph.
+`tf.compat.v1.wrap_function` keeps a graph's semantics (collections, and only ancestors of a fetch run), and a subgraph
+of it can be called from a `tf.function`. Many training steps are then one call, with batches gathered in the graph.
 
-Four ways to loop, by what was measured on two cores:
-  * `whole`: the loop itself is compiled by XLA. Dense networks: two to three times the rate of Session.run.
-  * `side_by_side`: where nothing is written, a compiled loop a core, each with its part of the calls. Twice the rate of
-    one loop, also for convolutions over single examples, which are too small to be shared out among the cores.
-  * `serial`: an ordinary loop, its iterations one after the other, nothing compiled. Training with convolutions on a
-    CPU: TensorFlow's own kernels for them take two thirds of the time of XLA's, and inside XLA's loops a tenth.
-  * `parallel`: an ordinary loop whose iterations overlap. Convolutions over batches, where nothing is written; and,
-    with nothing compiled, whatever is called a few times at once, again and again.
+There are four ways to loop, chosen by measurements on two cores:
+  1. `whole`: XLA compiles the loop itself. For dense networks: two to three times the rate of Session.run.
+  2. `side_by_side`: one compiled loop per core, each with its part of the calls. For calls that write nothing: twice
+     the rate of one loop, also with convolutions over single examples, which are too small to be split among cores.
+  3. `serial`: an ordinary loop whose iterations run one after the other. For training with convolutions on a CPU:
+     TensorFlow's kernels for them take two thirds of the time of XLA's, and a tenth of that of XLA's inside a loop.
+  4. `parallel`: an ordinary loop whose iterations overlap. For convolutions over batches in calls that write nothing,
+     and for a short series of calls that is repeated.
 
-Iterations of an ordinary loop overlap by default and nothing orders one step's writes before the next step's reads:
-wherever a variable is written the loop is serial.
+Iterations of an ordinary loop overlap by default, and nothing orders one step's writes before the next step's reads:
+wherever a variable is written, the loop must be serial.
 """
 
 import weakref
@@ -24,24 +24,30 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-# private, and without a public twin: a tf.cond's gradient compiles only where the graph was built in an XLA context
+# private, since there is no public way: the gradient of a tf.cond compiles only if the graph was built in an XLA
+# context
 from tensorflow.python.ops import control_flow_ops
 
-from bnexp.ancestry import ancestor_types, any_writes
 from bnexp.engine import Build, by_name
-from bnexp.graph import Graph, Pruning
-from bnexp.threads import cores
+from bnexp.graph import Graph, OutputName, Subgraph
+from bnexp.graph.ancestry import ancestor_types, any_writes
+from bnexp.runtime.threads import cores
 
 v1 = tf.compat.v1
 
 Loop = Literal["whole", "side_by_side", "serial", "parallel"]
 
-# iterations that may overlap where nothing is written; measured best on two cores
+# the most iterations of a `parallel` loop that overlap; the fastest number on two cores
 PARALLEL_ITERATIONS = 10
 
 
 class CompiledEngine:
-    """Runs prunings from compiled loops."""
+    """Runs subgraphs from compiled loops; an `Engine`.
+
+    Args:
+        build: builds the graph in the current graph, that of a wrapped function.
+        device: TensorFlow's name of the device, `"/CPU:0"`.
+    """
 
     def __init__(self, build: Build, *, device: str) -> None:
         graphs: list[Graph] = []
@@ -62,47 +68,48 @@ class CompiledEngine:
         self._variables, self._names = by_name(self._wrapped.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES))
         self._arrays: dict[int, tuple[weakref.ref[np.ndarray], tf.Tensor]] = {}
 
-    def program(self, pruning: Pruning, *, calls: int | None = None) -> "_CompiledProgram":
-        """Returns the pruning compiled into a loop of at most `calls` calls, or called directly where that is None."""
-        placeholders = [*pruning.feeds, *(flag for flag, _ in pruning.constants)]
-        # without a signature every call is first tried with none, and fails with a message of every value it was given
+    def program(self, subgraph: Subgraph, *, calls: int | None = None) -> "_CompiledProgram":
+        """Returns the subgraph compiled into a loop of at most `calls` calls; None calls it without a compiled loop."""
+        placeholders = [*subgraph.feeds, *(flag for flag, _ in subgraph.constants)]
+        # without a signature TensorFlow first tries each call without one, and fails with a message of all its
+        # arguments
         signature = tuple(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in placeholders)
-        call = self._wrapped.prune(placeholders, list(pruning.outputs.values()), input_signature=(signature, {}))
-        constants = [value for _, value in pruning.constants]
-        return _CompiledProgram(self, pruning, lambda *feeds: call(*feeds, *map(tf.constant, constants)), calls)
+        call = self._wrapped.prune(placeholders, list(subgraph.outputs.values()), input_signature=(signature, {}))
+        constants = [value for _, value in subgraph.constants]
+        return _CompiledProgram(self, subgraph, lambda *feeds: call(*feeds, *map(tf.constant, constants)), calls)
 
     def name_of(self, variable: Any) -> str:
-        """Returns the name under which `state` and `assign` know a variable of the graph."""
+        """Returns the name by which `state` and `assign` refer to a variable of the graph."""
         return self._names[id(variable)]
 
     def state(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """Returns a copy of every variable, or of those named, by name."""
+        """Returns copies of variables' values by name; all of them if `names` is None."""
         return {name: self._variables[name].numpy() for name in (self._variables if names is None else names)}
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
-        """Sets variables by name; those not named keep their values."""
+        """Sets variables by name; those that are left out keep their values."""
         for name, value in values.items():
             self._variables[name].assign(value)
 
     def on_device(self, array: np.ndarray) -> tf.Tensor:
-        """Returns `array` as a tensor on the device; copied there once, and kept for as long as the array lives."""
+        """Returns `array` as a tensor on the device; it is copied once, and kept there as long as the array exists."""
         key = id(array)
         if key not in self._arrays:
             with tf.device(self._device):
-                # let go with the array: its id may be given to another one
+                # removed with the array, since another array may then get its id
                 gone = weakref.ref(array, lambda _: self._arrays.pop(key))
                 self._arrays[key] = gone, tf.constant(array)
         return self._arrays[key][1]
 
 
 class _CompiledProgram:
-    def __init__(self, engine: CompiledEngine, pruning: Pruning, call: Callable[..., Any], calls: int | None) -> None:
-        self._engine, self._pruning, self._call, self._calls = engine, pruning, call, calls
-        self._types = ancestor_types(pruning.outputs.values())
+    def __init__(self, engine: CompiledEngine, subgraph: Subgraph, call: Callable[..., Any], calls: int | None) -> None:
+        self._engine, self._subgraph, self._call, self._calls = engine, subgraph, call, calls
+        self._types = ancestor_types(subgraph.outputs.values())
         self._traced: dict[Any, Callable[..., Any]] = {}
         self._seen: set[tuple[int, ...]] = set()
 
-    def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray) -> dict[OutputName, np.ndarray]:
         tensors = [self._engine.on_device(array) for array in arrays]
         length = self._calls or self._length_of_repeated(rows)
         with tf.device(self._engine._device):
@@ -112,39 +119,41 @@ class _CompiledProgram:
             else:
                 chunks = [self._chunk(tensors, rows[i : i + length], length) for i in range(0, len(rows), length)]
                 stacked = [np.concatenate(column) for column in zip(*chunks, strict=True)]
-        return dict(zip(self._pruning.outputs, stacked, strict=True))
+        return dict(zip(self._subgraph.outputs, stacked, strict=True))
 
     def _length_of_repeated(self, rows: np.ndarray) -> int | None:
-        """Returns the length of a loop for a few calls that were made before, or None where they are made one by one.
+        """Returns the length of an ordinary loop over these calls; None if they are to be made one by one.
 
-        From the second time on an ordinary loop pays, and it gives the same bits.
+        A loop pays from the second time on that rows of this shape are run, and gives the same bits. It is used only if
+        the calls write nothing.
         """
         repeated = rows.shape in self._seen
         self._seen.add(rows.shape)
         return len(rows) if repeated and len(rows) > 1 and not any_writes(self._types) else None
 
     def _chunk(self, tensors: Sequence[tf.Tensor], rows: np.ndarray, length: int) -> list[np.ndarray]:
-        # padded to one length, so that a shorter last chunk does not compile the loop again
+        # padded to one length, so that the loop is not compiled again for a shorter last chunk
         padded = np.concatenate([rows, np.zeros([length - len(rows), *rows.shape[1:]], rows.dtype)])
         feeds = tensors, tf.constant(padded), tf.constant(len(rows))
         shapes = tuple(tuple(tensor.shape) for tensor in [*tensors, padded])
         if shapes not in self._traced:
-            # traced by hand: TensorFlow takes many loops from one line of code for one function retraced by mistake
+            # traced explicitly: TensorFlow would warn that many loops from one line are one function retraced by
+            # mistake
             batch = padded.shape[1] if padded.ndim > 1 else 1
             loop: Loop = "parallel" if self._calls is None else _best_loop(self._types, self._engine._device, batch)
-            run = _make_loop(self._call, list(self._pruning.outputs.values()), loop)
+            run = _make_loop(self._call, list(self._subgraph.outputs.values()), loop)
             self._traced[shapes] = run.get_concrete_function(*feeds)
         stacked = self._traced[shapes](*feeds)
         return [column.numpy()[: len(rows)] for column in stacked]
 
 
 def _best_loop(types: Set[str], device: str, batch: int) -> Loop:
-    """Chooses how to loop over compiled calls.
+    """Chooses how to loop over the calls of a subgraph.
 
     Args:
-        types: of the ops that a call runs.
-        device: TensorFlow's name of it.
-        batch: examples a call.
+        types: the types of the ops that a call runs.
+        device: TensorFlow's name of the device.
+        batch: the number of examples in a call's batch.
     """
     if "GPU" in device:
         return "whole"
@@ -158,7 +167,7 @@ def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loo
     def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
         length, *batch = rows.shape
         columns = [
-            # only a batch axis is unknown in the graph, and here it is known
+            # the only axis of unknown length in the graph is the batch, whose length is known here
             tf.TensorArray(out.dtype, length, element_shape=[batch[0] if size is None else size for size in out.shape])
             for out in outputs
         ]
@@ -179,13 +188,13 @@ def _make_loop(call: Callable[..., Any], outputs: Sequence[tf.Tensor], loop: Loo
 
 
 def _side_by_side(loop: Any) -> Any:
-    """Returns a loop that shares its calls out among as many of `loop` as there are cores."""
+    """Returns a loop that divides its calls among one `loop` per core."""
 
     @tf.function
     def run(tensors: Sequence[tf.Tensor], rows: tf.Tensor, count: tf.Tensor) -> list[tf.Tensor]:
         length = rows.shape[0]
         loops = cores()
-        part = ceil(length / loops)  # all of one length, and so compiled once
+        part = ceil(length / loops)  # all of one length, so that XLA compiles once
         padded = tf.pad(rows, [[0, part * loops - length], *([0, 0] for _ in rows.shape[1:])])
         parts = [
             loop(tensors, padded[first : first + part], tf.clip_by_value(count - first, 0, part))

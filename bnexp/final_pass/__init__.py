@@ -1,7 +1,9 @@
-"""What happens to the moving statistics between training and inference.
+"""Final passes: what replaces the moving statistics between training and inference.
 
-A final pass measures the population of each layer's input and *returns* it; `run.py` assigns it with a visible line. It
-changes no variable, so accuracy before and after it is measured with identical weights.
+A final pass measures the population of each layer's input and *returns* its moments; `bnexp/run.py` assigns them in one
+visible line. A pass leaves every variable as it was, so accuracies before and after it are those of the same weights.
+
+A final pass is one file here with a function of the same name, and one YAML of the same name in `conf/final_pass`.
 """
 
 from collections.abc import Mapping
@@ -9,37 +11,61 @@ from typing import Protocol
 
 import numpy as np
 
-from bnexp.model import Model
-from bnexp.moments import Moments, pooled
+from bnexp.engine.model import Model
+from bnexp.names import RESIDUAL_MEAN, RESIDUAL_VARIANCE, residual_metric
+from bnexp.statistics.moments import Moments, pooled
 
-# at inference the batch size changes nothing but speed
+# examples per batch of a measurement in inference mode, where the batch size changes only the speed
 INFERENCE_BATCH = 500
 
 
 class FinalPass(Protocol):
-    """Returns the statistics that inference shall use."""
+    """Measures the statistics that inference shall use."""
 
     def __call__(self, model: Model, inputs: np.ndarray, *, batch_size: int, seed: int) -> Mapping[str, Moments]:
-        """Measures `inputs` [examples, ...] float32, the whole training set, in batches of `batch_size`.
+        """Measures each layer's input over the training set.
+
+        Args:
+            model: the trained network; it is left as it was.
+            inputs: the training examples, [examples, ...] float32.
+            batch_size: the number of examples that are normalised together where the pass runs in batch mode.
+            seed: decides the order of the examples, and so which of them share a batch.
 
         Returns:
-            Statistics by layer; layers left out keep their last moving average.
+            The mean and variance [channels] by layer; a layer that is left out keeps its moving statistics.
         """
         ...
 
 
 def shuffled(inputs: np.ndarray, seed: int) -> np.ndarray:
-    """Returns every example of `inputs` once, in an order that only the seed decides: training's mixture of classes."""
+    """Returns the row numbers of all examples in random order, so that batches mix the classes as in training.
+
+    Args:
+        inputs: the examples, [examples, ...].
+        seed: decides the order.
+
+    Example:
+        >>> sorted(shuffled(np.zeros([3, 2]), seed=0).tolist())
+        [0, 1, 2]
+    """
     return np.random.default_rng([seed, 2]).permutation(len(inputs))
 
 
 def residuals(model: Model, inputs: np.ndarray) -> dict[str, Moments]:
-    """Measures how far the assigned statistics are from what inference meets.
+    """Measures how far the moving statistics are from the moments of what the layers meet at inference.
+
+    Args:
+        model: the network with the statistics that inference uses; it is left as it was.
+        inputs: the training examples, [examples, ...] float32.
 
     Returns:
-        By layer, the distance of the moving mean from the mean of the layer's input in inference mode over `inputs`, in
-        standard deviations, and of the moving variance from its variance, as a fraction of it: [channels] float64.
-        A channel that never varies has no such unit and counts as 0 where the two agree, as infinite where they do not.
+        By layer, the distances between the moving statistics and the moments of the layer's input in inference mode,
+        [channels] float64: `mean` in standard deviations, `variance` as a fraction of the variance. For a constant
+        channel they are 0 if the two agree and infinite otherwise.
+
+    Example:
+        >>> residuals(model, dataset.x_train)["bn1"].mean.shape
+        (100,)
     """
     assigned = model.moving_statistics()
     order = np.arange(len(inputs))
@@ -48,10 +74,28 @@ def residuals(model: Model, inputs: np.ndarray) -> dict[str, Moments]:
     return {layer: _relative(assigned[layer], pooled(moments)) for layer, moments in batches.items()}
 
 
+def residual_metrics(model: Model, inputs: np.ndarray) -> dict[str, float]:
+    """Returns the largest `residuals` of each layer by their MLflow names.
+
+    Args:
+        model: the network with the statistics that inference uses; it is left as it was.
+        inputs: the training examples, [examples, ...] float32.
+
+    Example:
+        >>> list(residual_metrics(model, dataset.x_train))[:2]
+        ['final_pass/bn1/residual_mean', 'final_pass/bn1/residual_variance']
+    """
+    metrics: dict[str, float] = {}
+    for layer, residual in residuals(model, inputs).items():
+        metrics[residual_metric(layer, RESIDUAL_MEAN)] = float(residual.mean.max())
+        metrics[residual_metric(layer, RESIDUAL_VARIANCE)] = float(residual.variance.max())
+    return metrics
+
+
 def _relative(assigned: Moments, population: Moments) -> Moments:
     def in_units(distance: np.ndarray, unit: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            # 0 units of nothing is agreement; anything else of nothing is infinitely far, and NaN stays NaN
+            # with a unit of 0, a distance of 0 is agreement and any other is infinite; NaN stays NaN
             return np.where(distance == 0, 0.0, distance / unit)
 
     return Moments(

@@ -1,13 +1,13 @@
-"""No final pass: inference uses the last moving average, as most people do."""
+"""No final pass: inference uses the moving statistics as training left them, as most code does."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from bnexp.model import Model
-from bnexp.moments import Moments
+from bnexp.engine.model import Model
+from bnexp.statistics.moments import Moments
 
 
 def none(model: Model, inputs: np.ndarray, *, batch_size: int, seed: int) -> Mapping[str, Moments]:
-    """Returns no statistics: every layer keeps its own."""
+    """Returns no statistics, so that every layer keeps its own; no argument has an effect."""
     return {}

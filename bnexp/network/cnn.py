@@ -5,13 +5,25 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bnexp.errors import UserError
-from bnexp.network import ApplyBatchNorm, classifier, weight
+from bnexp.network import ApplyBatchNorm, check_sizes, classifier, weight
 
 
 def cnn(
     inputs: tf.Tensor, *, batch_norm: ApplyBatchNorm, num_classes: int, seed: int, filters: Sequence[int]
 ) -> tf.Tensor:
-    """Returns logits [batch, num_classes] of images [batch, height, width, channels]; all but the first halve them."""
+    """Returns the logits of images, [batch, num_classes] float32.
+
+    Args:
+        inputs: the images, [batch, height, width, channels] float32.
+        batch_norm: applied to each convolution before its ReLU.
+        num_classes: the number of logits an image.
+        seed: decides the initial weights.
+        filters: the output channels of each convolution; every convolution but the first halves height and width.
+
+    Raises:
+        UserError: `filters` are not whole numbers of 1 or more, or the examples are not images.
+    """
+    check_sizes(filters, "filters")
     require_images(inputs, "cnn")
     hidden = inputs
     for number, outputs in enumerate(filters, 1):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bnexp.errors import UserError
-from bnexp.network import ApplyBatchNorm, classifier, weight
+from bnexp.network import ApplyBatchNorm, check_sizes, classifier, weight
 
 # by name, the function and the gain of the weights before it
 ACTIVATIONS = {"sigmoid": (tf.sigmoid, 1.0), "tanh": (tf.tanh, 1.0), "relu": (tf.nn.relu, 2.0)}
@@ -26,20 +26,22 @@ def mlp(
     activation: str = "sigmoid",
     stddev: float | None = None,
 ) -> tf.Tensor:
-    """Returns logits [batch, num_classes] of `inputs` [batch, ...], flattened.
+    """Returns the logits of examples of any shape, [batch, num_classes] float32.
 
     Args:
-        inputs: [batch, ...] float32.
+        inputs: the examples, [batch, ...] float32; each is flattened to one row of features.
         batch_norm: applied to each hidden layer before its activation.
-        num_classes: number of logits.
+        num_classes: the number of logits an example.
         seed: decides the initial weights.
-        widths: units of each hidden layer.
-        activation: a key of ACTIVATIONS.
-        stddev: of the hidden layers' initial weights; None takes what suits the activation.
+        widths: the number of units of each hidden layer.
+        activation: the name of the non-linearity of every hidden layer, a key of `ACTIVATIONS`.
+        stddev: the standard deviation of the hidden layers' initial weights; None takes the one that suits the
+            activation.
 
     Raises:
-        UserError: an unknown `activation`, or a `stddev` that is not positive.
+        UserError: `widths` are not whole numbers of 1 or more, `activation` is unknown, or `stddev` is not positive.
     """
+    check_sizes(widths, "widths")
     if stddev is not None and not stddev > 0:
         raise UserError(f"network.stddev must be more than 0, got {stddev}. Leave it out for the activation's own.")
     if activation not in ACTIVATIONS:

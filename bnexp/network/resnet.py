@@ -9,14 +9,27 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from bnexp.network import ApplyBatchNorm, classifier, weight
+from bnexp.network import ApplyBatchNorm, check_sizes, classifier, weight
 from bnexp.network.cnn import require_images
 
 
 def resnet(
     inputs: tf.Tensor, *, batch_norm: ApplyBatchNorm, num_classes: int, seed: int, filters: Sequence[int]
 ) -> tf.Tensor:
-    """Returns logits [batch, num_classes] of images [batch, height, width, channels]."""
+    """Returns the logits of images, [batch, num_classes] float32.
+
+    Args:
+        inputs: the images, [batch, height, width, channels] float32.
+        batch_norm: applied to every convolution, a shortcut's too.
+        num_classes: the number of logits an image.
+        seed: decides the initial weights.
+        filters: the output channels of each residual block, the first also those of the stem; every block but the first
+            halves height and width.
+
+    Raises:
+        UserError: `filters` are not whole numbers of 1 or more, or the examples are not images.
+    """
+    check_sizes(filters, "filters")
     require_images(inputs, "resnet")
 
     def conv(hidden: tf.Tensor, name: str, outputs: int, *, size: int = 3, strides: int = 1) -> tf.Tensor:

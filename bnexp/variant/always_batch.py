@@ -4,8 +4,8 @@
 
 In large batches it looks well. One example at a time a dense layer's variance is 0 and every input comes out as beta:
 Udacity's lesson shows .95 on the full test set and .05 on single images. A convolution at batch_size=1 still has its
-positions to average over and becomes an instance norm. Keras 1's mode 2, which seed 0 mixes up with others, did this by
-design.
+positions to average over and becomes an instance norm. Keras 1's batch norm did this by design in its mode 2; the wiki
+page tells of emulating the Keras modes, and of mixing them up.
 
 Cure: tell the layer which mode it is in (variant `update_ops`).
 """
@@ -15,16 +15,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import UDACITY, WIKI, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """A layer that always normalises with the batch it is given."""
+    """A layer that always normalises with the batch that it is given."""
 
     traits = Traits(
-        document="seed 0, Keras modes; Udacity's batch-norm lesson",
+        document=f"{WIKI}, Keras modes; {UDACITY}",
         flag="python",
         attachment="update_ops",
         inference_uses="batch",

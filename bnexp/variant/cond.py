@@ -2,19 +2,20 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-Seed 1's second answer turns the first answer's Python flag into a placeholder by building one layer in each branch.
-What is created inside a branch runs only when the branch is taken, so inference moves nothing.
+The second answer to "How to use Batch Normalization correctly in tensorflow?" turns the first answer's Python flag into
+a placeholder, by building one layer in each branch. What is created inside a branch runs only when the branch is taken,
+so inference moves nothing. Its near twin `control_deps_leaky` makes the assignments outside the branch and is wrong.
 
 Implementation details
   1. The variables too are created inside the first branch and reused in the second; TensorFlow lifts them out of the
      branch.
   2. The moments are computed inside the branch: inference does not pay for them.
-  3. As printed, the answer's average debiases on TensorFlow 1.0 and later, where the helper's default changed under it.
-     This is the plain average.
+  3. As printed, the answer's average is debiased on TensorFlow 1.0 and later, where the default of the helper that it
+     calls has changed. This is the plain average.
+  4. No bias needs to be added before the layer: beta takes its place, as the answer says after the paper [1].
 
 References:
-  [1] The answer adds a bias before the layer's scope ends up adding beta; the paper's section 3.2 says that beta
-      replaces it.
+  [1] Ioffe and Szegedy. Batch Normalization. 2015. https://arxiv.org/abs/1502.03167, section 3.2.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -30,7 +31,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A layer whose two modes are the two branches of a `tf.cond`."""
 
-    traits = Traits(document="seed 1, answer 2", flag="tensor", attachment="in_place")
+    traits = Traits(document=f"{QUESTION}, answer 2", flag="tensor", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

@@ -2,17 +2,19 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-`updates_collections=None` is seed 1's tip 2: instead of leaving its updates in a collection, the layer makes its own
-output wait for them. One call serves both modes, which is seed 3's cure for the twin calls that leak.
+`updates_collections=None` is tip 2 of the first answer to "How to use Batch Normalization correctly in tensorflow?":
+instead of leaving its updates in a collection, the layer makes its own output wait for them. One call serves both
+modes. Its near twins are wrong: `contrib_twin` calls the layer once for each mode and leaks at inference, and
+`contrib_positional` passes the flag by position and never leaves training mode.
 
 Implementation details
   1. The updates are *created inside* the branch of `tf.cond` that training takes. Created outside, they would run
-     whichever branch is taken, and inference would move the statistics: that is the twin-branch mistake.
-  2. The moving variance averages biased variances: seed 3's printed digits prove the unfused path. Today's tf_slim
-     takes the fused kernel by default and averages Bessel-corrected ones.
-  3. The flag must be a bool tensor, not a number (seed 3, edit), and must be passed by name: passed second by position
-     it lands in `decay` (seed 1, version 1).
-  4. Decay .999 is contrib's default; with few training steps such statistics lag (seed 1, tip 4).
+     whichever branch is taken, and inference would move the statistics: that is the mistake of `contrib_twin`.
+  2. The moving variance averages biased variances, which the page with the printed iterations proves by its digits.
+     Today's tf_slim takes the fused kernel by default and averages Bessel-corrected ones: see `fused`.
+  3. The flag must be a bool tensor and not a number, as that page's first answer adds, and must be passed by name:
+     passed second by position it lands in `decay`.
+  4. Decay .999 is contrib's default; with few training steps such statistics lag, says tip 4.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import PRINTED, QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -28,7 +30,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A contrib-style layer; in training its output waits for its updates."""
 
-    traits = Traits(document="seed 1, tips 1-4; seed 3, answer 1", flag="tensor", attachment="in_place")
+    traits = Traits(document=f"{QUESTION}, tips 1-4; {PRINTED}, answer 1", flag="tensor", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

@@ -2,12 +2,13 @@
 
     batch_norm(x, is_training)       # the signature begins (inputs, decay=0.999, ...)
 
-Seed 1, version 1. The layer's own `is_training` keeps its default, True, so the layer never leaves training mode; and
-its updates, whose rate would be 1 - True = 0, wait in UPDATE_OPS, which nothing runs. At batch_size=1 a dense layer's
-variance is 0 and every input comes out as beta: all predictions are equal.
+Version 1 of "How to use Batch Normalization correctly in tensorflow?". The layer's own `is_training` keeps its default,
+True, so the layer never leaves training mode; and its updates, whose rate would be 1 - True = 0, wait in UPDATE_OPS,
+which nothing runs. At batch_size=1 a dense layer's variance is 0 and every input comes out as beta: all predictions are
+equal.
 
 Implementation details
-  1. `decay` of the configuration has no say here: that is the mistake.
+  1. The configured `decay` has no effect here, since the flag has taken its place: that is the mistake.
   2. At inference the flag is False and the rate would be 1 - False = 1: with `updates_collections=None` one inference
      call would replace the moving mean by its input. In this version the collection saves it from that.
 
@@ -19,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -28,7 +29,7 @@ class BatchNorm:
     """A contrib layer that never leaves training mode, and whose updates nothing runs."""
 
     traits = Traits(
-        document="seed 1, version 1",
+        document=f"{QUESTION}, version 1",
         flag="python",
         attachment="nothing",
         moving="never",

@@ -3,14 +3,16 @@
     bn_train, bn_inference = batch_norm(x, is_training=True), batch_norm(x, is_training=False, reuse=True)
     z = tf.cond(flag, lambda: bn_train, lambda: bn_inference)
 
-Seed 1, version 2, and seed 3's program. What is created outside the branches runs whichever branch is taken, so every
-inference call also updates the statistics with what it was given: at batch_size=1 it multiplies the moving variance by
-`decay` and pulls the mean to the example. After 1000 calls at decay .999 a third of the variance is left. The accuracy
-may even rise, so it cannot show the leak; a second evaluation, or a look at the statistics, does.
+Version 2 of "How to use Batch Normalization correctly in tensorflow?", and the program on the page with the printed
+iterations. What is created outside the branches runs whichever branch is taken, so every inference call also updates
+the statistics with what it was given: at batch_size=1 it multiplies the moving variance by `decay` and pulls the mean
+towards the example. After 1000 calls at decay .999 a third of the variance is left. The accuracy may even rise, so it
+cannot show the leak; a second evaluation, or a look at the statistics, does.
 
 Implementation details
-  1. Nothing orders inference's read of a statistic against the leaking write: the output may show the statistics of
-     before or after the call. What seed 3 printed is those of before, with the parameters of after.
+  1. Nothing orders inference's read of a statistic against the leaking write: the output may be normalised with the
+     statistics from before the call or from after it. The page's outputs show those from before, and the parameters
+     that it prints next to them are those from after.
   2. `reuse=None` and `reuse=True`, which the question asks about, are right.
 
 Cure: one call with the bool tensor as flag (variant `contrib`).
@@ -21,7 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import PRINTED, QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -30,7 +32,7 @@ class BatchNorm:
     """Two layers on the same variables, both always run."""
 
     traits = Traits(
-        document="seed 1, version 2; seed 3, question",
+        document=f"{QUESTION}, version 2; {PRINTED}, the question",
         flag="tensor",
         attachment="in_place",
         inference_updates=True,

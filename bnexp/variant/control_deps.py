@@ -2,11 +2,12 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-Seed 1's version 4 and its first answer, in the form that works: the inference tower *reuses* the training tower's
-variables instead of making a second set.
+Version 4 of "How to use Batch Normalization correctly in tensorflow?" and its first answer, in the form that works: the
+inference tower *reuses* the training tower's variables. Its near twins are wrong: `control_deps_same_graph` makes a
+second set of variables for inference, and `test_set_leak` is this very layer watched through its training tower.
 
 Implementation details
-  1. Whatever computes the training tower's output updates the statistics, also a look at the training loss on other
+  1. Whatever computes the training tower's output updates the statistics, even if it only looks at the loss of other
      data: inference must go through the tower built with `training=False`.
   2. The first answer's code cannot run as printed (it reads `shape` before it is set, and looks for its variables one
      scope too deep); this is the repaired form.
@@ -19,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -27,7 +28,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A layer whose training output waits for its updates."""
 
-    traits = Traits(document="seed 1, version 4 and answer 1, repaired", flag="python", attachment="in_place")
+    traits = Traits(document=f"{QUESTION}, version 4 and answer 1, repaired", flag="python", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

@@ -3,13 +3,13 @@
     update = assign(...)                                        # here
     tf.cond(flag, lambda: after(update, batch), lambda: moving) # and only named there
 
-Seed 0's broken class: "in test mode, the running mean and std still get updated". A branch that merely uses an outside
-op makes that op an input of the whole `tf.cond`, which runs before a branch is chosen.
+The broken class of the wiki page: "in test mode, the running mean and std still get updated". A branch that merely uses
+an outside op makes that op an input of the whole `tf.cond`, and inputs are computed before a branch is chosen.
 
 Implementation details
-  1. The class itself is not to be had; this is the mechanism that its page describes. The page writes
-     `tf.control_dependencies(boolVar, a, b)` and means `tf.cond`.
-  2. The inference branch reads the statistics after the leak: they are inputs of the same `tf.cond`.
+  1. The class itself is no longer to be found; this is the mechanism that the page describes. It writes
+     `tf.control_dependencies(boolVar, callableA, callableB)` and means `tf.cond`.
+  2. The inference branch reads the statistics after the leak, for the updated ones are inputs of the same `tf.cond`.
 
 Cure: make the assignments inside the branch (variants `cond`, `contrib`).
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import WIKI, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -28,7 +28,7 @@ class BatchNorm:
     """A layer whose updates are inputs of the `tf.cond` that should guard them."""
 
     traits = Traits(
-        document='seed 0, class "UseBatchAndUpdateAvg"',
+        document=f'{WIKI}, class "UseBatchAndUpdateAvg"',
         flag="tensor",
         attachment="in_place",
         inference_updates=True,

@@ -3,8 +3,9 @@
     tower 1 trains  <scope>/gamma, beta, moving_mean, moving_variance
     tower 2 reads   <scope>_1/gamma, beta, moving_mean, moving_variance        # 1, 0, 0, 1 for ever
 
-Seed 1, version 4. The updates run and are right; inference reads others. The layer is correct only where inference is a
-graph of its own, restored from the training graph's checkpoint, in which the names then agree.
+Version 4 of "How to use Batch Normalization correctly in tensorflow?". The updates run and are right, but inference
+reads other variables. The layer is correct only where inference has a graph of its own, restored from the training
+graph's checkpoint: there the names agree.
 
 Implementation details
   1. `tf.Variable` always makes a new variable and knows no `reuse`; `tf.get_variable` would have raised or shared.
@@ -18,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments
+from bnexp.variant import QUESTION, Traits, average, batch_moments
 
 v1 = tf.compat.v1
 
@@ -27,7 +28,7 @@ class BatchNorm:
     """A layer whose inference tower has variables of its own."""
 
     traits = Traits(
-        document="seed 1, version 4",
+        document=f"{QUESTION}, version 4",
         flag="python",
         attachment="in_place",
         moving="never",

@@ -4,7 +4,8 @@
     moving_variance = hidden / (1 - decay**t)                     # too large by decay**t / (1 - decay**t)
 
 Equinox's layer in its batch mode does this: by that recurrence a true variance of 1 reads 100 after one step at decay
-.99, 10.46 after ten and 1.58 after a hundred. Tests that look at shapes, or after many steps, do not see it.
+.99, 10.46 after ten and 1.58 after a hundred. A test that checks shapes alone, or checks values only after many steps,
+does not see it.
 
 Cure: start the hidden average at 0 (variant `zero_debias`).
 """
@@ -14,16 +15,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import EQUINOX, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """A layer that debiases an average which has no bias to zero."""
+    """A layer that debiases an average as if it had started at 0, though it started at 1."""
 
     traits = Traits(
-        document="equinox/nn/_batch_norm.py, since its hidden variance starts at 1",
+        document=f"{EQUINOX}, whose hidden variance starts at 1",
         flag="python",
         attachment="in_place",
         moving="debias_from_ones",

@@ -8,7 +8,7 @@ decay that acts is the square of the one that was asked for.
 
 Implementation details
   1. Both calls see the same inputs here. The second update is made after the first, which tf.layers does not do:
-     unordered, both may read the old value, and a step sometimes weighs .20 instead of .19.
+     unordered, both may read the old value, and the batch then sometimes weighs .20 instead of .19.
 
 Cure: collect only the first call's updates, or share the layer's output instead of calling it again (variant
 `update_ops`).

@@ -3,18 +3,19 @@
     mean, variance = moments of the batch                 # assigned in the forward pass
     shadow = decay * shadow + (1 - decay) * mean           # the assigner, after the step
 
-Seed 2's ConvolutionalBatchNormalizer. What inference reads is the shadow, never `mean` itself, which only holds the
-last batch.
+The ConvolutionalBatchNormalizer of the blog. What inference reads is the shadow, never `mean` itself, which only holds
+the last batch. Its near twins are wrong: `ema_unordered`, the blog's own recipe, averages in no fixed order, and
+`ema_never_applied` never runs the assigner.
 
 Implementation details
-  1. The average must be applied *after* the assignment it averages. The document's recipe builds the assigner first and
-     lets `optimizer` wait on nothing: a race. Here `train_op` builds it under a control dependency on the whole step,
-     and `apply` then reads the variables after that.
+  1. The average must be applied *after* the assignment that it averages. The blog's recipe builds the assigner first,
+     outside the control dependency, so that it waits for nothing: a race. Here `train_op` builds it under a control
+     dependency on the whole step, and so `apply` reads the variables after the step.
   2. `average()` before `apply()` returns None, so the inference tower must be built after the train op.
   3. A shadow starts at its variable's initial value (0 and 1) and is never debiased: debiasing is for tensors only.
-  4. The document's last positional argument of `tf.nn.batch_normalization` is `scale_after_norm`, from an op that is
-     gone; today that place is `name`, and the literal call raises a TypeError.
-  5. The document takes moments over axes 0, 1 and 2; dense inputs need axis 0 alone.
+  4. The blog passes `scale_after_norm` as the last argument of `tf.nn.batch_normalization`, after an older op's
+     signature; the argument in that place is `name` today, and the literal call raises a TypeError.
+  5. The blog takes moments over axes 0, 1 and 2, for images; dense inputs need axis 0 alone.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, batch_moments, new_affine, new_moving, rounded
+from bnexp.variant import BLOG, Traits, batch_moments, new_affine, new_moving, rounded
 
 v1 = tf.compat.v1
 
@@ -30,7 +31,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A layer that keeps the last batch's moments; a helper outside it keeps their average."""
 
-    traits = Traits(document="seed 2, ConvolutionalBatchNormalizer, ordered", flag="python", attachment="assigner")
+    traits = Traits(document=f"{BLOG}, put in order", flag="python", attachment="assigner")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.epsilon = name, epsilon

@@ -3,8 +3,8 @@
     mean, variance: the last batch's moments        # written at every step
     their averages: 0 and 1 for ever                # what inference reads
 
-Seed 2's class says it in its own words: get_assigner() "returns an op that must be executed". Left out, the class's own
-variables still move, so a look at *those* is reassuring and wrong.
+The class that the blog shows says it in its own words: get_assigner() "returns an op that must be executed". Where
+nobody executes it, the class's own variables still move, so that a look at *those* reassures, wrongly.
 
 Cure: run the assigner after every step (variant `ema`).
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, batch_moments, new_affine, new_moving
+from bnexp.variant import BLOG, Traits, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -23,7 +23,7 @@ class BatchNorm:
     """The helper class without its last step."""
 
     traits = Traits(
-        document="seed 2, ConvolutionalBatchNormalizer, get_assigner() left out",
+        document=f"{BLOG}, get_assigner() left out",
         flag="python",
         attachment="nothing",
         moving="never",

@@ -4,14 +4,15 @@
     with tf.control_dependencies([optimizer]):
         optimizer = tf.group(update_assignments)
 
-Seed 2's recipe. A control dependency binds ops *created* in its block. The averages were created before it; only the
-group around them is created inside, and that waits for the step while they do not. So nothing orders the read that an
-average makes after the assignment that puts this batch's moments there: a step's average takes this batch's moments or
-the last one's, as the runtime pleases (with the ref variables of the document's time, 20 of 60 steps lagged).
+The recipe of the blog. A control dependency binds ops *created* in its block. The averages were created before it; only
+the group around them is created inside, and the group waits for the step while they do not. So nothing makes an average
+read the batch's moments after the assignment that puts them there: a step averages this batch's moments or the last
+one's, as the runtime pleases (with ref variables, which TensorFlow had when the blog was written, 20 of 60 steps
+lagged).
 
 Implementation details
-  1. With resource variables and one executor the order tends to come out the same way every time, which hides the race
-     and does not end it: the audit looks for the missing edge instead.
+  1. With today's resource variables and one executor the order tends to come out the same every time. That hides the
+     race and does not end it, so the audit looks for the missing dependency in the graph instead.
 
 Cure: call `get_assigner()` inside the block (variant `ema`).
 """
@@ -21,16 +22,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, batch_moments, new_affine, new_moving
+from bnexp.variant import BLOG, Traits, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """The helper class, its averages racing with its assignments."""
+    """The helper class, whose averages race with its assignments."""
 
     traits = Traits(
-        document="seed 2, ConvolutionalBatchNormalizer, recipe in its docstring",
+        document=f"{BLOG}, the recipe in its docstring",
         flag="python",
         attachment="assigner",
         moving="late",

@@ -1,11 +1,11 @@
-"""CONTROL: a frozen layer: statistics neither used from the batch nor updated, gamma and beta still trained.
+"""CONTROL: a frozen layer: the batch's statistics are neither used nor averaged, gamma and beta still trained.
 
     y = (x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta        # in training too
 
-What `trainable = False` means to a Keras layer since TensorFlow 2 (inference mode even under training=True), and what
-detection networks do with statistics that a backbone brought along. Frozen from the start, as here, the statistics are
-those of no data: 0 and 1. In tf_slim and TF1 `trainable=False` froze only gamma and beta, and the statistics went on
-moving.
+This is what `trainable = False` means to a Keras layer since TensorFlow 2 (inference mode even under training=True),
+and what detection networks do with the statistics of a backbone trained before. In a layer frozen from the start, as
+here, the statistics are those of no data: 0 and 1. In tf_slim and TF1 `trainable=False` froze only gamma and beta, and
+the statistics went on moving.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, new_affine, new_moving
+from bnexp.variant import DETECTRON2, KERAS, Traits, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -22,7 +22,7 @@ class BatchNorm:
     """A layer in inference mode for good."""
 
     traits = Traits(
-        document="Keras, trainable=False; detectron2, FrozenBatchNorm2d",
+        document=f"{KERAS}, trainable=False; {DETECTRON2}",
         flag="python",
         attachment="none",
         moving="never",

@@ -3,12 +3,12 @@
     part j = rows j, j + parts, j + 2 * parts, ...                            # interleaved, as in tf.keras
     moving_variance = decay * moving_variance + (1 - decay) * mean over parts of the parts' variances
 
-What lies *between* the parts' means is in no part's variance, so the moving variance comes out lower than the
-population's. tf.keras (virtual_batch_size) says of it "not strictly correct" and Keras 3 dropped it; timm's
-SplitBatchNorm takes contiguous parts.
+How far the parts' means lie *apart* is in no part's variance, so the moving variance comes out lower than the
+population's. A comment in tf.keras (virtual_batch_size) calls that "not strictly correct", and Keras 3 dropped the
+option; timm's SplitBatchNorm takes contiguous parts.
 
 Implementation details
-  1. A batch that does not divide evenly is split as evenly as it goes; tf.keras raises.
+  1. A batch that `parts` does not divide is split into parts that differ by one row; tf.keras raises an error.
 
 References:
   [1] Hoffer, Hubara and Soudry. Train longer, generalize better. 2017. https://arxiv.org/abs/1705.08741
@@ -25,7 +25,11 @@ v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """A layer that normalises each of `parts` interleaved parts of the batch by itself."""
+    """A layer that normalises each of several interleaved parts of the batch by itself.
+
+    Args:
+        parts: the number of parts that a training batch is cut into; 1 is plain batch norm.
+    """
 
     traits = Traits(
         document="tf.keras, virtual_batch_size",

@@ -2,10 +2,10 @@
 
     mean, variance: of each example, over its positions and the channels of a group
 
-The way out that many take: training and inference do the same, at any batch size.
+Many take it to be rid of the moving statistics: training and inference do the same, at any batch size.
 
 Implementation details
-  1. `groups` is lowered to the largest divisor that it has in common with the layer's channels.
+  1. `groups` must divide the layer's channels; one that does not is lowered to the greatest common divisor of the two.
 
 References:
   [1] Wu and He. Group Normalization. 2018. https://arxiv.org/abs/1803.08494
@@ -17,16 +17,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, new_affine
+from bnexp.variant import GROUP_NORM, Traits, new_affine
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """Normalises each example by itself, channels in groups."""
+    """Normalises each example by itself, channels in groups.
+
+    Args:
+        groups: the number of groups that the channels are cut into; 1 is layer normalisation.
+    """
 
     traits = Traits(
-        document="Wu and He 2018",
+        document=str(GROUP_NORM),
         flag="python",
         attachment="none",
         moving="none",

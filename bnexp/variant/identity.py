@@ -2,8 +2,9 @@
 
     y = x
 
-Seed 1 ends with it: "if I set batch_norm_layer to null ... the inference results are all the same". A net without batch
-norm that was tuned for one may well die (all its ReLUs at 0) and then says one class; that is the net, not the layer.
+"How to use Batch Normalization correctly in tensorflow?" ends with it: "if I set batch_norm_layer to null ... the
+inference result are all same". A network that was tuned with batch norm may well die without it, all its ReLUs at 0,
+and then predicts one class for every input. That is the network's doing, not the layer's.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import QUESTION, Traits
 
 
 class BatchNorm:
-    """Returns its inputs."""
+    """A layer that returns its inputs."""
 
     traits = Traits(
-        document="seed 1, batch_norm_layer set to null",
+        document=f"{QUESTION}, batch_norm_layer set to null",
         flag="python",
         attachment="none",
         moving="none",

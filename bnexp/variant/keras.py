@@ -4,7 +4,7 @@
 
 Keras creates its two assignments and ties them to nothing: inside a `tf.function`, as `fit` and eager code have it,
 automatic control dependencies run every stateful op of the body, and the updates happen. So the call is wrapped in one
-here. In a bare TF1-style graph the same layer's updates would never run.
+here. In a bare TF1-style graph the same layer's updates would never run, as in the wrong `update_ops_forgotten`.
 
 Implementation details
   1. Keras 3 averages the biased variance for every rank; tf.keras of TensorFlow 2.15 and before averaged the
@@ -21,13 +21,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits
+from bnexp.variant import KERAS, Traits
 
 
 class BatchNorm:
     """tf.keras.layers.BatchNormalization inside a `tf.function`."""
 
-    traits = Traits(document="Keras 3, as documented", flag="python", attachment="in_place")
+    traits = Traits(document=f"{KERAS}, as documented", flag="python", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self._layer = tf.keras.layers.BatchNormalization(momentum=decay, epsilon=epsilon, name=name)

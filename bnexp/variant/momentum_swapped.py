@@ -3,8 +3,8 @@
     moving = (1 - decay) * moving + decay * batch
 
 PyTorch's `momentum` is the weight of the new batch, TensorFlow's and Keras's that of the old average; a port that
-copies the number swaps the two. At .9 the "average" is nine tenths the last batch. eigenfoo/batch-renorm passes
-momentum=.99 as the rate of the update.
+copies the number swaps the two. At .9 nine tenths of the "average" are the last batch. The public code
+eigenfoo/batch-renorm passes momentum=.99 as the weight of the new batch.
 
 Cure: pass 1 - momentum (variant `control_deps`).
 """
@@ -14,16 +14,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import EIGENFOO, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """A layer that averages with the other convention's number."""
+    """A layer that takes the weight of the new batch for that of the old average."""
 
     traits = Traits(
-        document="eigenfoo/batch-renorm; PyTorch's momentum is 1 - decay",
+        document=f"{EIGENFOO}; PyTorch's momentum is 1 - decay",
         flag="python",
         attachment="in_place",
         moving="swapped",

@@ -2,9 +2,9 @@
 
     y = (x - moving_mean) / sqrt(moving_variance + epsilon)        # in training too
 
-The layer is called in inference mode while the script runs its update ops by hand; or somebody means to bring training
-and inference together. The statistics chase the activations, gradients know nothing of the normalisation, and training
-may diverge: the paper's section 2 describes exactly this failure.
+It happens where the layer is called in inference mode while the script runs its update ops by hand, or where somebody
+means to make training do what inference does. The statistics chase the activations, the gradients know nothing of the
+normalisation, and training may diverge: section 2 of the paper on batch normalization describes exactly this failure.
 
 Cure: normalise with the batch while training (variant `update_ops`); batch renormalisation (variant `renorm`) is the
 way to bring the two together.
@@ -15,16 +15,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import PAPER, PYTORCH, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """A layer that looks at its averages too soon."""
+    """A layer that normalises with its averages while it still trains."""
 
     traits = Traits(
-        document="Ioffe and Szegedy, section 2; pytorch issue 64730",
+        document=f"{PAPER}, section 2; {PYTORCH}",
         flag="python",
         attachment="update_ops",
         training_uses="moving",

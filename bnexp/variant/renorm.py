@@ -4,14 +4,15 @@
     d = clip((mean_batch - mean_moving) / stddev_moving, -dmax, dmax)
     y = (x - mean_batch) / stddev_batch * r + d                 # r and d are constants to the gradient
 
-With rmax 1 and dmax 0 it is batch norm; without clipping, training sees exactly what inference will. It is the one
-right variant whose training *reads* its moving statistics, those of before the step, so it never shares another's
-training.
+With rmax 1 and dmax 0 it is batch norm; without clipping, training normalises exactly as inference will. It is the one
+right variant whose training *reads* its moving statistics, those from before the step, so no other variant's training
+can stand for it. Its near twin `moving_in_training` normalises with the moving statistics alone and is wrong.
 
 Implementation details
   1. What moves is the standard deviation, sqrt(variance + epsilon), not the variance: one step takes a moving variance
      of 1 to (decay + (1 - decay) * sqrt(v + epsilon))**2 - epsilon, roughly, and that is no average of variances.
-  2. The paper opens rmax and dmax while training goes on; here they are constants, and its final values by default.
+  2. The paper widens rmax and dmax in the course of training; here they are constants, the paper's final values unless
+     configured otherwise.
 
 References:
   [1] Ioffe. Batch Renormalization. 2017. https://arxiv.org/abs/1702.03275, Algorithm 1.
@@ -22,16 +23,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import RENORM, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
 
 class BatchNorm:
-    """A layer that renormalises with clipped corrections."""
+    """A layer that corrects the batch's statistics towards the moving ones.
+
+    Args:
+        rmax: the bound of the corrected scale, r in [1 / rmax, rmax]; 1 or more, and 1 leaves the batch's scale.
+        dmax: the bound of the corrected shift, d in [-dmax, dmax], in moving standard deviations; 0 leaves the mean.
+    """
 
     traits = Traits(
-        document="Ioffe 2017",
+        document=str(RENORM),
         flag="python",
         attachment="in_place",
         moving="stddev_ema",

@@ -2,15 +2,16 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-The flag is a Python bool, so training and inference are two towers that share variables. Seed 1's version 3 is this
-layer with the two `add_to_collection` lines lost in copying: its updates are created and never run.
+The flag is a Python bool, so training and inference are two towers that share variables. Its near twin `slim_detached`,
+version 3 of "How to use Batch Normalization correctly in tensorflow?", lost the two `add_to_collection` lines in
+copying and is wrong: its updates are created and never run.
 
 Implementation details
   1. The collection is slim's private `_update_ops_`, which `minimize` knows nothing of; inception's training script
-     gathers it and groups it with the gradient step, as `train_op` does here. Nothing orders the two, and nothing need:
-     the updates read the batch moments of the forward pass, not the weights.
-  2. slim's `assign_moving_average` call names no `zero_debias`. When the document was written there was none; since
-     TensorFlow 1.0 the same call would debias. This variant keeps the plain average of its time.
+     gathers it and groups it with the gradient step, as `train_op` does here. Their order does not matter, for the
+     updates read the batch moments of the forward pass, not the weights.
+  2. slim's call of `assign_moving_average` names no `zero_debias`. When slim was written there was no such argument;
+     since TensorFlow 1.0 the same call would debias. This variant keeps the plain average of that time.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -28,7 +29,9 @@ UPDATE_OPS_COLLECTION = "_update_ops_"
 class BatchNorm:
     """An inception-slim layer; its updates wait in slim's own collection."""
 
-    traits = Traits(document="seed 1, version 3, as slim itself has it", flag="python", attachment="own_collection")
+    traits = Traits(
+        document=f"{QUESTION}, version 3, as slim itself has it", flag="python", attachment="own_collection"
+    )
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

@@ -2,8 +2,9 @@
 
     update = assign_moving_average(...)        # created, tied to nothing, never run
 
-Seed 1, version 3. In a TF1-style graph an op runs only if a fetch needs it, and nothing needs these: the statistics
-stay 0 and 1 and inference returns x / sqrt(1 + epsilon), .99950037 of what it was given.
+Version 3 of "How to use Batch Normalization correctly in tensorflow?". In a TF1-style graph an op runs only if a fetch
+needs it, and nothing needs these: the statistics stay 0 and 1 and inference returns x / sqrt(1 + epsilon), .99950037 of
+what it was given at epsilon .001.
 
 Implementation details
   1. The copy makes its variables with `tf.Variable`, so each call makes new ones: the inference tower has a gamma, a
@@ -19,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments
+from bnexp.variant import QUESTION, Traits, average, batch_moments
 
 v1 = tf.compat.v1
 
@@ -28,7 +29,7 @@ class BatchNorm:
     """A layer with updates that nothing runs, and a second set of variables for inference."""
 
     traits = Traits(
-        document="seed 1, version 3",
+        document=f"{QUESTION}, version 3",
         flag="python",
         attachment="nothing",
         moving="never",

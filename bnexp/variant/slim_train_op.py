@@ -2,12 +2,13 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-Seed 3's second answer: keep slim's layer, which leaves its updates in UPDATE_OPS, and replace `optimizer.minimize` by
-`slim.learning.create_train_op`, which makes the total loss wait for every one of them.
+The second answer on the page with the printed iterations: keep slim's layer, which leaves its updates in UPDATE_OPS,
+and replace `optimizer.minimize` by `slim.learning.create_train_op`, which makes the total loss wait for every one of
+them. With `minimize` left as it is, nothing runs the updates: that is the wrong `update_ops_forgotten`.
 
 Implementation details
-  1. Barrier before the loss and dependency of `minimize` (see `update_ops`) differ in one thing: here whoever merely
-     evaluates the *barred* loss moves the statistics. The barred loss stays inside the train op, as in slim.
+  1. A barrier before the loss differs from dependencies of `minimize` (see `update_ops`) in one thing: whoever merely
+     evaluates the loss *behind the barrier* moves the statistics. That loss stays inside the train op, as in slim.
   2. slim warns where the caller passes fewer updates than the collection holds; here it always gets them all.
 
 References:
@@ -19,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import PRINTED, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -27,7 +28,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A slim layer; its updates wait in UPDATE_OPS."""
 
-    traits = Traits(document="seed 3, answer 2", flag="python", attachment="update_ops")
+    traits = Traits(document=f"{PRINTED}, answer 2", flag="python", attachment="update_ops")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

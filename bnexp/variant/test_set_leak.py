@@ -2,9 +2,9 @@
 
     every so many steps:  accuracy.eval(test images)        # in a graph built with is_training=True
 
-R2RT's well-known post: inference itself is a graph of its own and right, but the training graph, the only one that is
-open while training, is fed the test set to watch the accuracy, and each look averages the test set into the statistics.
-The figures that come out are measured on data that the network's statistics have seen.
+R2RT's well-known post "Implementing Batch Normalization in TensorFlow" does this. Its inference has a graph of its own
+and is right; but during training the training graph is the only one open, and it is fed the test set to watch the
+accuracy. Each look averages the test set into the statistics, and the accuracy is measured on data that they have seen.
 
 Implementation details
   1. The layer is `control_deps` line by line; only `monitor` differs.
@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import R2RT, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -26,7 +26,7 @@ class BatchNorm:
     """A right layer in a script that monitors through the training tower."""
 
     traits = Traits(
-        document="R2RT, Implementing Batch Normalization in TensorFlow",
+        document=str(R2RT),
         flag="python",
         attachment="in_place",
         monitoring_updates=True,

@@ -3,13 +3,15 @@
     moving = decay * moving + (1 - decay) * batch
 
 tflearn takes no flag: every layer reads one bool *variable*, `is_training`, which starts False. tflearn's own trainer
-switches it; whoever trains without that trainer must call `tflearn.is_training(True, session)`. Seed 4's questioner did
-not, and the answer given there (run UPDATE_OPS) cannot help: tflearn puts nothing into that collection.
+sets it; whoever trains without that trainer must call `tflearn.is_training(True, session)`. The author of "Does batch
+normalization in tensorflow use running averages during training?" did not: that is the near twin
+`tflearn_untrained_flag`, and wrong. The answer given there, to run UPDATE_OPS, cannot help, for tflearn puts nothing
+into that collection.
 
 Implementation details
-  1. The switch is thrown here at the start of every call, from the flag that the engine feeds; the layer then branches
+  1. Here the variable is set at the start of every call, from the flag that the engine feeds; the layer then branches
      on the variable, never on the flag.
-  2. The variable is saved with the model: a checkpoint written in the middle of training wakes up in training mode.
+  2. The variable is saved with the model: one restored from the middle of training starts in training mode.
   3. tflearn draws gamma from N(1, 0.002) and uses epsilon 1e-5; here gamma starts at 1 and epsilon is the configured
      one, so that statistics and outputs have a closed form.
 
@@ -22,7 +24,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import TFLEARN, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -32,7 +34,7 @@ SWITCHED_MODE = "tflearn_switched_mode"
 class BatchNorm:
     """A tflearn layer, switched by a variable."""
 
-    traits = Traits(document="seed 4, with tflearn.is_training called", flag="tensor", attachment="in_place")
+    traits = Traits(document=f"{TFLEARN}, with tflearn.is_training called", flag="tensor", attachment="in_place")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

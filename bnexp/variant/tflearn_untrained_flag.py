@@ -2,12 +2,13 @@
 
     mean, variance = 0, 1            # in training too, for ever
 
-Seed 4: a batch of equal rows ought to come out as 0 and comes out almost unchanged, "as if" means were 0 and variances
-were 1. They are: `is_training` is a variable that starts False, and outside tflearn's own trainer nothing sets it. The
-answer accepted there, running UPDATE_OPS, is a misdiagnosis: the collection is empty.
+"Does batch normalization in tensorflow use running averages during training?" asks why a batch of equal rows, which
+ought to come out as 0, comes out almost unchanged, as if means were 0 and variances 1. They are: `is_training` is a
+variable that starts False, and outside tflearn's own trainer nothing sets it. The answer given there, running
+UPDATE_OPS, misjudges the case: for tflearn that collection is empty.
 
-This is the one family of mistakes whose *training* differs: there is no normalisation, and gradients are those of a
-scale and a shift.
+Most mistakes leave training as it is and spoil inference. This one changes *training*: nothing is normalised, and the
+gradients are those of a scale and a shift.
 
 Cure: call `tflearn.is_training(True, session)` before training and with False before inference (variant `tflearn`).
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import TFLEARN, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -26,7 +27,7 @@ class BatchNorm:
     """A tflearn layer left in the mode it starts in."""
 
     traits = Traits(
-        document="seed 4, question",
+        document=f"{TFLEARN}, the question",
         flag="python",
         attachment="in_place",
         moving="never",

@@ -2,9 +2,9 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-Seed 0's working scheme ("trainOps"): a placeholder for the mode, a list of the model's batch-norm instances, and a
-method that asks every instance for the ops to run beside the training op. A caller who forgets to run them has seed 0's
-first mistake again: updates that exist and never execute.
+The scheme that works on the wiki page ("trainOps"): a placeholder for the mode, a list of the model's batch-norm
+instances, and a method that asks every instance for the ops to run beside the training op. A caller who forgets to run
+them has updates that exist and never execute, which is the wrong `update_ops_forgotten`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import WIKI, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -20,7 +20,7 @@ v1 = tf.compat.v1
 class BatchNorm:
     """A layer that keeps its updates in `train_ops`."""
 
-    traits = Traits(document='seed 0, "Adding Ops to Training"', flag="tensor", attachment="train_ops")
+    traits = Traits(document=f'{WIKI}, "Adding Ops to Training"', flag="tensor", attachment="train_ops")
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:
         self.name, self.decay, self.epsilon = name, decay, epsilon

@@ -2,13 +2,14 @@
 
     moving = decay * moving + (1 - decay) * batch
 
-The layer only *creates* the updates and leaves them in tf.GraphKeys.UPDATE_OPS. Whoever forgets to run that collection
-trains well and infers with mean 0 and variance 1; the cure, here in `train_op`, is to make `minimize` depend on it.
+The layer only *creates* the updates and leaves them in tf.GraphKeys.UPDATE_OPS; `train_op` makes `minimize` depend on
+that collection. Its near twins are wrong: `update_ops_forgotten` never runs the collection, so that inference has mean
+0 and variance 1, `update_ops_collected_too_early` reads it while it is empty, and `double_update` fills it twice.
 
 Implementation details
-  1. Rank 4 goes through TensorFlow's fused kernel in tf.layers, and that kernel hands on the Bessel-corrected variance;
-     rank 2 does not, and hands on the biased one [1]. The batch is normalised with the biased variance either way. Here
-     both ranks share one kernel family and the correction is written out.
+  1. In tf.layers inputs of rank 4 go through TensorFlow's fused kernel, which hands on the Bessel-corrected variance;
+     inputs of rank 2 do not, and their variance is handed on biased [1]. The batch is normalised with the biased
+     variance either way. Here both ranks take the same ops, and the correction is written out.
   2. With a placeholder as flag each update sits inside a `tf.cond`, so running the collection at inference is harmless.
 
 References:
@@ -20,7 +21,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving, unbiased
+from bnexp.variant import TFLEARN, Traits, average, batch_moments, new_affine, new_moving, unbiased
 
 v1 = tf.compat.v1
 
@@ -29,7 +30,7 @@ class BatchNorm:
     """A tf.layers-style layer; its updates wait in UPDATE_OPS."""
 
     traits = Traits(
-        document="seed 4, answer (the documentation of tf.layers.batch_normalization)",
+        document=f"{TFLEARN}, the answer, which quotes the documentation of tf.layers",
         flag="tensor",
         attachment="update_ops",
         variance_ddof={2: 0, 4: 1},

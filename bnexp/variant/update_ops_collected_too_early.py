@@ -4,11 +4,13 @@
     y = batch_normalization(x, training=training)
     with tf.control_dependencies(update_ops): ...                  # waits for nothing
 
-The documentation that seed 4's answer quotes warns of it: "be sure to add any batch_normalization ops before getting
-the update_ops collection". `get_collection` returns a copy, not a view.
+The documentation of tf.layers warns of it, as quoted in the answer to "Does batch normalization in tensorflow use
+running averages during training?": "be sure to add any batch_normalization ops before getting the update_ops
+collection". `get_collection` returns a copy of the list as it is at that moment; what is added later is not in it.
 
 Implementation details
-  1. A layer that remembers what the collection held when it was made stands for the script that collects at its top.
+  1. The mistake is a script's, which collects at its top. Here each layer keeps what the collection held when the layer
+     was made, and `train_op` waits for what the first layer kept.
 
 Cure: collect after the network is built (variant `update_ops`).
 """
@@ -18,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving, unbiased
+from bnexp.variant import TFLEARN, Traits, average, batch_moments, new_affine, new_moving, unbiased
 
 v1 = tf.compat.v1
 
@@ -27,7 +29,7 @@ class BatchNorm:
     """A tf.layers-style layer whose caller looked into the collection too soon."""
 
     traits = Traits(
-        document="seed 4, answer, the warning in it",
+        document=f"{TFLEARN}, the answer, the warning in it",
         flag="tensor",
         attachment="nothing",
         moving="never",

@@ -2,8 +2,9 @@
 
     train_op = optimizer.minimize(loss)        # and nothing else
 
-The most common mistake of all, and seed 0's: "creating the op to update the running mean ... but not tieing it to the
-training ... it will never get executed". Training normalises with the batch and goes well; the statistics stay 0 and 1.
+The most common mistake of all. The wiki page describes it: creating the op that updates the running mean without tying
+it to training "will mean it never gets executed". Training normalises with the batch and goes well; the statistics stay
+0 and 1.
 
 Cure: `with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))` around `minimize` (variant
 `update_ops`).
@@ -14,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving, unbiased
+from bnexp.variant import WIKI, Traits, average, batch_moments, new_affine, new_moving, unbiased
 
 v1 = tf.compat.v1
 
@@ -23,7 +24,7 @@ class BatchNorm:
     """A tf.layers-style layer whose caller forgot the collection."""
 
     traits = Traits(
-        document='seed 0, "it will never get executed"',
+        document=f'{WIKI}, "it never gets executed"',
         flag="tensor",
         attachment="nothing",
         moving="never",

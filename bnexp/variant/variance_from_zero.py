@@ -1,9 +1,10 @@
 """WRONG: the moving variance starts at 0 instead of 1, and nothing debiases it.
 
-    moving_variance = 0 at first        # low by decay**t of itself after t steps
+    moving_variance = 0 at first        # after t steps still too low, by the fraction decay**t
 
-With few steps, or before any, inference divides by little more than sqrt(epsilon) and its outputs are up to 31 times
-too large. d2l's notebook and Chainer's `avg_var` began so; in Chainer a forgotten first step gives NaN.
+With few steps, or before any, inference divides by little more than sqrt(epsilon), and its outputs are up to 31 times
+too large at epsilon .001. d2l's notebook and Chainer's `avg_var` began so; in Chainer, inference before the first
+training step gives NaN.
 
 Cure: start at 1, or debias (variants `control_deps`, `zero_debias`).
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import CHAINER, D2L, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -22,7 +23,7 @@ class BatchNorm:
     """A layer whose moving variance starts at 0."""
 
     traits = Traits(
-        document="d2l issue 1591; Chainer issue 1522",
+        document=f"{D2L}; {CHAINER}",
         flag="python",
         attachment="in_place",
         initial_variance=0.0,

@@ -4,15 +4,17 @@
     moving = biased / (1 - decay**t)                        # t updates so far
 
 After one step the moving mean *is* the batch mean and the initial values are forgotten: with few steps this is the
-better average. It came as a silent change of a default (zero_debias=True), so layers copied from before it, such as
-seed 1's versions 3 and 4 and both its answers, average differently on every later TensorFlow.
+better average. It came as a silent change of a default (zero_debias=True). So layers written before it, such as
+versions 3 and 4 of "How to use Batch Normalization correctly in tensorflow?" and both answers there, average
+differently on every later TensorFlow. Its near twin `debias_from_ones` debiases an average that did not start at 0 and
+is wrong.
 
 Implementation details
   1. Both statistics are debiased; contrib's own `zero_debias_moving_mean` debiased the mean alone.
   2. `biased` and `local_step` are variables of their own, one pair a statistic: they are saved, they change what
      `get_collection` returns, and under `reuse=True` the literal helper raises because it did not create them.
-  3. Before the first update the statistics are 0 and 1; there is nothing to divide.
-  4. float32 rounds 1 - decay**t: at decay .999 the first average is off by up to 2e-5 of itself.
+  3. Before the first update the statistics are 0 and 1, since 1 - decay**0 = 0 cannot be divided by.
+  4. float32 rounds 1 - decay**t: at decay .999 the first average has a relative error of up to 2e-5.
 
 References:
   [1] tensorflow/python/training/moving_averages.py, `zero_debias`.
@@ -24,7 +26,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnexp.variant import Traits, average, batch_moments, new_affine, new_moving
+from bnexp.variant import QUESTION, Traits, average, batch_moments, new_affine, new_moving
 
 v1 = tf.compat.v1
 
@@ -33,7 +35,7 @@ class BatchNorm:
     """A layer with debiased statistics; its training output waits for its updates."""
 
     traits = Traits(
-        document="seed 1, versions 3 and 4 and answer 1, on TensorFlow 1.0 and later",
+        document=f"{QUESTION}, versions 3 and 4 and answer 1, on TensorFlow 1.0 and later",
         flag="python",
         attachment="in_place",
         moving="zero_debias",

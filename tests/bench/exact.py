@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnexp.final_pass import shuffled
-from bnexp.moments import BatchMoments, mean_within, pooled
+from bnexp.statistics.moments import BatchMoments, mean_within, pooled
 
 from .problem import Problem
 

@@ -10,10 +10,10 @@ from typing import Any
 import hydra
 from omegaconf import open_dict
 
-from bnexp.config import CONF_DIR
+from bnexp.config.paths import CONF_DIR
 from bnexp.engine import Engine
 from bnexp.run import run
-from bnexp.track import Tracker
+from bnexp.tracking.tracker import Tracker
 
 from .contenders.own import Contender
 from .problem import Problem

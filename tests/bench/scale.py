@@ -59,11 +59,11 @@ def curves(*, shrink: int = 1) -> Iterator[Curve]:
 def _training(
     *, steps: int = 0, widths: str = "[32]", layers: int = 0, batch: int = 32, tests: int = 500
 ) -> dict[str, float]:
-    from bnexp.build import build_model
     from bnexp.dataset import make_dataset
-    from bnexp.evaluate import evaluate
-    from bnexp.train import train
-    from bnexp.trajectory import Recorder
+    from bnexp.engine.build import build_model
+    from bnexp.evaluation.evaluate import evaluate
+    from bnexp.training.loop import train
+    from bnexp.training.trajectory import Recorder
 
     from .contenders.own import compose
 
@@ -111,9 +111,9 @@ def _tests(size: int) -> dict[str, float]:
 
 def _jobs(size: int) -> dict[str, float]:
     """A sweep's jobs as the tracker sees them, in a store of their own, and the table on their parent run."""
-    from bnexp.folders import RUNS
-    from bnexp.sweep import Sweep
-    from bnexp.track import Tracker
+    from bnexp.storage.folders import RUNS
+    from bnexp.sweep.parent import Sweep
+    from bnexp.tracking.tracker import Tracker
 
     with _empty_folder() as folder:
         uri = f"sqlite:///{folder}/runs/mlflow.db"

@@ -26,7 +26,7 @@ DRIVER = shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.skipif(
-        not (BROWSER and DRIVER), reason="no chromium and chromedriver on the path to open a report with"
+        not (BROWSER and DRIVER), reason="no chromium and chromedriver: the report was not opened in a browser"
     ),
     pytest.mark.slow,
 ]

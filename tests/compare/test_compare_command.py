@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from bnexp.compare.__main__ import main
 from bnexp.compare.report import write_pictures
-from bnexp.compare.store import Store
 from bnexp.compare.table import compare
-from bnexp.sweep import Sweep
+from bnexp.sweep.parent import Sweep
+from bnexp.tracking.reader import Store
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_runs_and_filter_choose(command, fakes):
         (["sort=wat"], "sort=wat: the table has no such column."),
         (["by=[wat]"], "by=[wat]: no run has such a param."),
         (["runs=[wat]"], "runs=[wat]: the store has no such run"),
-        (["filter=params.decay = '7'"], "filter=params.decay = '7': no run meets it."),
+        (["filter=params.decay = '7'"], "filter=params.decay = '7': no run matches it."),
         (["tracking.experiment=wat"], "tracking.experiment=wat: "),
         (["html=/proc/x/y.html"], "html=/proc/x/y.html: must be a folder that can be written to, got /proc/x"),
         (["wat=1"], "wat=1: there is no key wat."),

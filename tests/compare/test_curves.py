@@ -14,7 +14,7 @@ from bnexp.compare.curves import (
     kept_points,
     read_curves,
 )
-from bnexp.compare.store import Store
+from bnexp.tracking.reader import Store
 
 
 def test_curves_are_the_arrays_of_chosen_channels(folder):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from fakes import fake_run, trajectories
 
+from bnexp.compare.colours import COLOURS, OTHER_COLOUR, colour
 from bnexp.compare.columns import columns_of, number_text
 from bnexp.compare.curves import RunCurves, thinned
 from bnexp.compare.data import in_script, script_data
 from bnexp.compare.html import html
 from bnexp.compare.table import compare
-from bnexp.compare.verdict import COLOURS, OTHER_COLOUR, SIGNS, colour, tone
-from bnexp.diagnose import VERDICTS
+from bnexp.diagnosis.diagnose import VERDICTS
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&]]>--></style>{{ 7 * 7 }}"
 NOTHING = RunCurves(np.zeros(0, np.int32), np.zeros(0, np.int32), problem="its trajectories.npz is missing")
@@ -187,12 +187,10 @@ def test_every_verdict_has_a_colour_of_its_own(verdict):
     assert [name for name, value in COLOURS.items() if value == colour(verdict)] == [verdict]
 
 
-def test_the_gravest_of_several_verdicts_counts():
-    assert tone("healthy; lagging") == "slow"
-    assert tone("lagging; leaks_at_inference") == "wrong"
-    assert tone("") == tone("no_statistics") == "none"
+def test_seeds_that_disagree_have_a_colour_of_their_own():
     assert colour("healthy; lagging") == OTHER_COLOUR
-    assert set(SIGNS) == {"good", "slow", "wrong", "none"}
+    assert OTHER_COLOUR not in COLOURS.values()
+    assert colour("") == colour("no_statistics")
 
 
 @pytest.mark.parametrize(

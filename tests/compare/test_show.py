@@ -64,14 +64,14 @@ def test_what_is_left_out_is_told():
     heading = lines[0][0]
     assert "flips" not in heading
     assert missing[:2] == ["flips is 0 in all rows", "moved is 0 in all rows"]
-    assert missing[2].startswith("too wide for this terminal, and in the report: ")
+    assert missing[2].startswith("left out in this narrow terminal, and in the report: ")
     assert not any("too wide" in line for line in table_lines(compare(sweep()), width=200)[1])
 
 
-def test_what_is_wrong_is_red():
+def test_a_row_has_the_colour_of_its_verdict():
     lines, _ = table_lines(compare(sweep(seeds=[0])), width=200)
     styles = {line.split()[-1]: style for line, style in lines[2:] if line}
-    assert styles == {"leaks_at_inference": "red", "healthy": ""}
+    assert styles == {"leaks_at_inference": "red", "healthy": "green"}
 
 
 def test_notes_and_unfinished_runs_are_told_and_no_bracket_is_markup():

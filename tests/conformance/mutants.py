@@ -398,6 +398,14 @@ class UpdateOpsForInPlace(Right):
             return optimizer.minimize(loss)
 
 
+class TrainsNothing(Right):
+    """Runs the loss, and with it the updates, and takes no step."""
+
+    @staticmethod
+    def train_op(optimizer, loss, layers):
+        return tf.group(loss)
+
+
 class MonitorsThroughTraining(Right):
     @staticmethod
     def monitor(in_training, in_inference):

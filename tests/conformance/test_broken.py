@@ -64,6 +64,7 @@ TABLE = {
     mutants.GammaBetaSwapped: (2, "(affine)", "gradient"),
     mutants.BetaBeforeGamma: (2, "(affine)", "training outputs"),
     mutants.GammaFromZero: (2, "(affine)", "initial"),
+    mutants.TrainsNothing: (2, "(weights)", "train op"),
     mutants.TrainableStatistics: (2, "(variables)", "trainable"),
     mutants.SharedByAllLayers: (2, "(variables)", "two layers"),
 }

@@ -9,15 +9,16 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 from completeness import problems
 
-from bnexp.diagnose import VERDICTS
-from bnexp.layer import variant_factory, variant_names
+from bnexp.config.paths import names_in
+from bnexp.diagnosis.diagnose import VERDICTS
+from bnexp.graph.layer import variant_factory
 from bnexp.variant import Traits
 
 ROOT = Path(__file__).resolve().parents[2]
-CLAIMS = {name: variant_factory(name, decay=0.9, epsilon=1e-3).func.traits for name in variant_names()}
+CLAIMS = {name: variant_factory(name, decay=0.9, epsilon=1e-3).func.traits for name in names_in("variant")}
 
 # what no variant of the zoo can show: a slow decay is the run's fault, and a layer that normalises with nothing known
-# is nobody's on purpose; tests/conformance/test_verdict.py has both
+# is nobody's on purpose; tests/conformance/test_verdict.py and test_verdict_of_others.py have them
 NO_VARIANTS_OWN = {"diverged", "lagging", "wrong_normalisation"}
 
 YAML = "_target_: bnexp.variant.{}.BatchNorm\n_partial_: true\ndecay: ${{decay}}\nepsilon: ${{epsilon}}\n"
@@ -92,8 +93,8 @@ def test_every_verdict_has_a_variant():
     assert {traits.verdict for traits in CLAIMS.values()} == {"healthy", *VERDICTS} - NO_VARIANTS_OWN
 
 
-def test_verdicts_are_those_of_the_interface_in_its_order():
-    # ours beyond it, wrong_normalisation and diverged, stand before wrong in degree
+def test_verdicts_stand_in_the_order_of_their_gravity():
+    # wrong in kind comes before wrong in degree: a layer with several mistakes is named by the first that applies
     assert list(VERDICTS) == [
         "no_statistics",
         "updates_never_run",
@@ -111,7 +112,7 @@ def test_verdicts_are_those_of_the_interface_in_its_order():
     ]
 
 
-@pytest.mark.parametrize("name", variant_names())
+@pytest.mark.parametrize("name", names_in("variant"))
 def test_the_first_word_says_what_a_variant_is_for(name):
     said = importlib.import_module(f"bnexp.variant.{name}").__doc__
     word = re.match(r"(WRONG|CONTROL|COMPARISON|Batch norm|Today's Keras)", said)

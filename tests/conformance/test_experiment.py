@@ -8,7 +8,8 @@ from hydra.types import RunMode
 from omegaconf import open_dict
 from small import names
 
-from bnexp.config import CONF_DIR, check
+from bnexp.config.paths import CONF_DIR
+from bnexp.config.settings import check_settings, resolve
 
 NAMES = names("experiment")
 HEADER = ("question", "command", "expected", "runtime", "outcome")
@@ -58,7 +59,7 @@ def test_every_job_of_the_sweep_is_a_sound_run(name):
             continue  # any of a group's own names
         for value in override.sweep_string_iterator():
             config, _ = composed(f"experiment={name}", f"{key}={value}")
-            check(config)
+            check_settings(resolve(config))
 
 
 def test_the_questions_of_the_first_release_are_there():

@@ -9,9 +9,9 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from small import images, names, rows, small_model
 
+from bnexp.config.paths import CONF_DIR
 from bnexp.final_pass import _relative, residuals, shuffled
-from bnexp.manual import CONF_DIR
-from bnexp.moments import Moments
+from bnexp.statistics.moments import Moments
 
 NAMES = names("final_pass")
 NETWORKS = names("network")
@@ -28,7 +28,7 @@ def final_pass(name):
 @cache
 def trained(network, variant="update_ops"):
     """A network with weights and statistics that are no initial values; tests put back what they change."""
-    model = small_model(DATASET, f"variant={variant}", network=network)
+    model = small_model(DATASET, f"variant={variant}", "optimizer=sgd", network=network)
     model.train(DATASET.x_train, DATASET.y_train, rows(DATASET, 15), calls=None)
     return model
 

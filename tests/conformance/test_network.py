@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from small import SIZES, compose, images, names, rows, small_model
+from small import SIZES, images, names, rows, settings, small_model
 
-from bnexp.build import build_model
+from bnexp.config.paths import CONF_DIR
 from bnexp.dataset import make_dataset
+from bnexp.engine.build import build_model
 from bnexp.errors import UserError
-from bnexp.manual import CONF_DIR
 from bnexp.network import weight
 
 v1 = tf.compat.v1
@@ -98,7 +98,7 @@ def test_every_weight_is_trained_and_every_layer_normalised(name):
     after = model.state()
     for key, value in before.items():
         assert (after[key] != value).any(), key
-    assert {key.rsplit("/", 1)[0] for key in steps.statistics} == set(model.layers)
+    assert set(steps.layers) == set(model.layers)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,7 +118,7 @@ def test_convolutions_refuse_rows_of_features(name):
     x = np.arange(8, dtype=np.float32).reshape(4, 2)
     dataset = make_dataset(x, [0, 1, 0, 1], x, [0, 1, 0, 1], source="x")
     with pytest.raises(UserError) as caught:
-        build_model(compose(f"network={name}", SIZES[name], "batch_size=2"), dataset, "/CPU:0")
+        build_model(settings(f"network={name}", SIZES[name], "batch_size=2"), dataset, "/CPU:0")
     assert str(caught.value) == (
         f"network={name} takes images [height, width, channels], but the dataset's examples have the shape [2]. "
         "Take network=mlp, or a dataset of images."

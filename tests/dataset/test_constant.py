@@ -1,4 +1,4 @@
-"""Seed 4's identical rows."""
+"""Identical rows, as in the question about running averages during training."""
 
 import numpy as np
 import pytest

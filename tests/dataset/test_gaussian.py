@@ -1,4 +1,4 @@
-"""Seed 3's data, against the numbers that it prints and those that FACTS.md §1.4 derives."""
+"""The data of the page with the printed iterations, against its numbers and those that follow from its program."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ ROUNDING = 5e-6
 
 
 def moving_average(batches, ddof, mean, variance):
-    """The plain EMA of seed 3: decay 0.9, no debiasing; `batches` [steps, rows, 2] float64."""
+    """The plain EMA of the page's program: decay 0.9, no debiasing; `batches` [steps, rows, 2] float64."""
     for batch in batches:
         # a batch of one row has variance 0 by either convention, as TensorFlow's kernels have it
         of_batch = batch.var(axis=0, ddof=ddof) if len(batch) > 1 else np.zeros(2)
@@ -26,7 +26,7 @@ def test_shapes():
     assert dataset.num_classes == 2
 
 
-def test_test_draws_of_seed_3():
+def test_test_draws_of_the_page():
     np.testing.assert_allclose(
         gaussian.load().x_test[:3],
         [[-1.781544, 100.941088], [-1.245444, 101.126185], [-0.107151, 99.349385]],
@@ -38,18 +38,18 @@ def test_test_draws_of_seed_3():
 @pytest.mark.parametrize(
     ("ddof", "trained", "tested"),
     [
-        (0, [0.908382, 0.654374], [0.316733, 0.228166]),  # what seed 3 prints
+        (0, [0.908382, 0.654374], [0.316733, 0.228166]),  # what the page prints
         (1, [1.211167, 0.872490], [0.422308, 0.304218]),  # what TensorFlow's fused kernel makes of the same data
     ],
 )
-def test_moving_statistics_of_seed_3(ddof, trained, tested):
+def test_moving_statistics_of_the_page(ddof, trained, tested):
     dataset = gaussian.load()
     batches = dataset.x_train.astype(np.float64).reshape(100, 4, 2)
     mean, variance = moving_average(batches, ddof, np.zeros(2), np.ones(2))
     # a rounding of r in x moves a variance of about 1 by no more than 2 r |x - mean| < 8 r, and the average keeps that
     np.testing.assert_allclose(mean, [-0.024102, 99.817641], rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(variance, trained, rtol=0, atol=8 * ROUNDING)
-    # the leak that seed 3 shows: ten test calls of one row each move the statistics
+    # the leak that the page shows: ten test calls of one row each move the statistics
     singles = dataset.x_test[:10].astype(np.float64).reshape(10, 1, 2)
     mean, variance = moving_average(singles, ddof, mean, variance)
     np.testing.assert_allclose(mean, [0.104363, 100.152632], rtol=0, atol=ROUNDING)

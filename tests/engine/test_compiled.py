@@ -1,11 +1,15 @@
 """The loops of the compiled engine; that they give what Session.run gives is tests/conformance/test_engine.py's."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from small import ONE_LAYER, images, rows, small_model
 
-from bnexp.ancestry import ancestor_types
 from bnexp.engine import compiled
+from bnexp.engine.model import WORTH_COMPILING
+from bnexp.graph.ancestry import ancestor_types
+from bnexp.statistics.layer_statistics import to_arrays
 
 
 @pytest.fixture(params=["mlp", "cnn"])
@@ -19,11 +23,9 @@ def built(network, dataset):
 
 def assert_same(one, other, tolerance=0.0):
     """Compares two Steps, in units of each array's largest value."""
-    pairs = {"loss": (one.losses, other.losses)} | {
-        name: (one.statistics[name], other.statistics[name]) for name in other.statistics
-    }
-    for name, (left, right) in pairs.items():
-        np.testing.assert_allclose(left, right, rtol=0, atol=tolerance * np.abs(right).max(), err_msg=name)
+    left, right = ({"loss": steps.losses, **to_arrays(steps.layers)} for steps in (one, other))
+    for name, array in right.items():
+        np.testing.assert_allclose(left[name], array, rtol=0, atol=tolerance * np.abs(array).max(), err_msg=name)
 
 
 @pytest.mark.parametrize(("network", "loop"), [("mlp", "whole"), ("mlp", "serial"), ("cnn", "serial")])
@@ -37,25 +39,31 @@ def test_training_is_the_same_in_every_serial_loop(network, loop, monkeypatch):
     assert_same(looped, direct, tolerance=2.4e-5)
 
 
+@cache
+def predicted_directly(network):
+    """The outputs for single examples, call by call: too few to be worth compiling."""
+    dataset = images()
+    return built(network, dataset).predict(dataset.x_test, batch_size=1)
+
+
 @pytest.mark.parametrize("loop", ["whole", "side_by_side", "serial", "parallel"])
 def test_predictions_are_the_same_in_every_loop(network, loop, monkeypatch):
-    dataset = images()
+    dataset, direct = images(), predicted_directly(network)
+    assert len(direct) < WORTH_COMPILING
     monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: loop)
-    monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1)
+    monkeypatch.setattr("bnexp.engine.model.WORTH_COMPILING", 1)
     looped = built(network, dataset).predict(dataset.x_test, batch_size=1)
-    monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1000)
-    direct = built(network, dataset).predict(dataset.x_test, batch_size=1)
     # no step in between, so no growth: sums of at most 32 products, each rounded
     np.testing.assert_allclose(looped, direct, rtol=0, atol=32 * 6e-8 * np.abs(direct).max())
     assert len(np.unique(np.round(direct, 3), axis=0)) == 30  # unlike examples, in order
 
 
-def loop_of(pruning, *, device="/CPU:0", batch=10):
-    return compiled._best_loop(ancestor_types(pruning.outputs.values()), device, batch)
+def loop_of(subgraph, *, device="/CPU:0", batch=10):
+    return compiled._best_loop(ancestor_types(subgraph.outputs.values()), device, batch)
 
 
 def test_many_examples_of_a_convolution_on_a_cpu_are_not_looped_over_by_xla():
-    graph = built("cnn", images())._engine.graph
+    graph = built("cnn", images()).graph
     assert loop_of(graph.train) == "serial"
     assert loop_of(graph.train, batch=1) == "serial"
     assert loop_of(graph.inference.only(["outputs"])) == "parallel"
@@ -64,7 +72,7 @@ def test_many_examples_of_a_convolution_on_a_cpu_are_not_looped_over_by_xla():
 
 
 def test_a_dense_network_is_looped_over_by_xla():
-    graph = built("mlp", images())._engine.graph
+    graph = built("mlp", images()).graph
     assert loop_of(graph.train) == "whole"
     assert loop_of(graph.inference.only(["outputs"])) == "side_by_side"
 
@@ -72,21 +80,27 @@ def test_a_dense_network_is_looped_over_by_xla():
 @pytest.mark.parametrize("batch", [1, 10])
 def test_calls_that_leak_are_made_one_after_another(network, batch):
     model = small_model(images(), "variant=contrib_twin", ONE_LAYER[network], network=network)
-    assert loop_of(model._engine.graph.inference.only(["outputs"]), batch=batch) in ("whole", "serial")
+    assert loop_of(model.graph.inference.only(["outputs"]), batch=batch) in ("whole", "serial")
 
 
-@pytest.mark.parametrize("cores", [1, 2, 7])
-@pytest.mark.parametrize("calls", [20, 30, 64])
-def test_calls_are_shared_out_among_any_number_of_cores(cores, calls, monkeypatch):
+@pytest.fixture(scope="module")
+def in_one_loop():
+    """The outputs for single examples, one after another in one compiled loop."""
+    dataset = images()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "_best_loop", lambda types, device, batch: "whole")
+        patch.setattr("bnexp.engine.model.WORTH_COMPILING", 1)
+        return built("mlp", dataset).predict(dataset.x_test, batch_size=1)
+
+
+@pytest.mark.parametrize(("cores", "calls"), [(1, 20), (1, 64), (2, 20), (2, 30), (7, 30), (7, 64)])
+def test_calls_are_shared_out_among_any_number_of_cores(cores, calls, in_one_loop, monkeypatch):
     """Thirty examples: some loops are full, some get a part, some nothing."""
     dataset = images()
     monkeypatch.setattr(compiled, "cores", lambda: cores)
-    monkeypatch.setattr("bnexp.model.WORTH_COMPILING", 1)
-    monkeypatch.setattr("bnexp.model.LONGEST_LOOP", calls)
-    model = built("mlp", dataset)
-    shared = model.predict(dataset.x_test, batch_size=1)
-    monkeypatch.setattr(compiled, "_best_loop", lambda types, device, batch: "whole")
-    np.testing.assert_array_equal(shared, built("mlp", dataset).predict(dataset.x_test, batch_size=1))
+    monkeypatch.setattr("bnexp.engine.model.WORTH_COMPILING", 1)
+    monkeypatch.setattr("bnexp.engine.model.LONGEST_LOOP", calls)
+    np.testing.assert_array_equal(built("mlp", dataset).predict(dataset.x_test, batch_size=1), in_one_loop)
 
 
 # the leaking one whose reads are ordered: a race may come out either way

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bnexp.probe import trace_layer
-from bnexp.reference import normalise
+from bnexp.statistics.reference import normalise
 
 
 @pytest.mark.parametrize("engine", ["session", "compiled"])

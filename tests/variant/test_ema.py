@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bnexp.probe import lone_layer, run_calls
+from bnexp.engine.single_layer import lone_layer, run_calls
 from bnexp.variant import ema, ema_never_applied
 
 

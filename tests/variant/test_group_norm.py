@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bnexp.layer import variant_factory
+from bnexp.graph.layer import variant_factory
 from bnexp.probe import trace_layer
 
 

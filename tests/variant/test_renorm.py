@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bnexp.probe import lone_layer, run_calls
+from bnexp.engine.single_layer import lone_layer, run_calls
 from bnexp.variant.renorm import BatchNorm
 
 

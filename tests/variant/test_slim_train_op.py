@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bnexp.probe import lone_layer, run_calls
+from bnexp.engine.single_layer import lone_layer, run_calls
 from bnexp.variant.slim_train_op import BatchNorm
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bnexp.probe import lone_layer, run_calls, trace_layer
+from bnexp.engine.single_layer import lone_layer, run_calls
+from bnexp.probe import trace_layer
 from bnexp.variant.test_set_leak import BatchNorm
 
 ROWS = np.float32(np.random.default_rng(0).normal(3.0, 2.0, [5, 8, 2]))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnexp.graph import build_graph
-from bnexp.layer import layer_maker, variant_factory
-from bnexp.probe import lone_layer, run_calls
+from bnexp.engine.single_layer import lone_layer, run_calls
+from bnexp.graph.build import build_graph
+from bnexp.graph.layer import layer_maker, variant_factory
 from bnexp.variant.tflearn import BatchNorm
 
 v1 = tf.compat.v1

@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.training import moving_averages
 
-from bnexp.probe import lone_layer, trace_layer
+from bnexp.engine.single_layer import lone_layer
+from bnexp.probe import trace_layer
 from bnexp.variant.zero_debias import BatchNorm
 
 v1 = tf.compat.v1

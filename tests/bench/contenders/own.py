@@ -7,12 +7,12 @@ import hydra
 import numpy as np
 from hydra.utils import instantiate
 
-from bnexp.build import build_model
-from bnexp.config import CONF_DIR
+from bnexp.config.paths import CONF_DIR
 from bnexp.dataset import Dataset
-from bnexp.evaluate import evaluate
-from bnexp.train import train
-from bnexp.trajectory import Recorder
+from bnexp.engine.build import build_model
+from bnexp.evaluation.evaluate import evaluate
+from bnexp.training.loop import train
+from bnexp.training.trajectory import Recorder
 
 from ..problem import CLASSES, Problem
 from . import PASSES

@@ -1,0 +1,256 @@
+"""One layer in a graph of its own, run with inputs that show what it does.
+
+It is run as its users would run it (its own train op, its own training flag), with batches whose means, spreads and
+sizes differ from call to call, so that no two recurrences and no two ways to normalise give the same results. Each
+inference call starts from other moving statistics, which shows whether and how they are used.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bnexp.diagnosis.normalisation import affine_of, fit, gradient_uses, inference_uses, with_own_moments
+from bnexp.diagnosis.recurrence import TOLERANCE, recurrence
+from bnexp.engine.single_layer import LAYER, lone_graph, lone_layer, run_calls
+from bnexp.graph import Graph, Subgraph, keeps_statistics
+from bnexp.statistics.reference import batch_mean, batch_variance
+
+# chosen so that decay, 1 - decay, decay**2 and 1 - decay**2 (0.9, 0.1, 0.81, 0.19) are clearly different
+DECAY = 0.9
+
+# large, so that an epsilon in the wrong place makes a difference
+EPSILON = 0.1
+
+# by channel: typical mean, smallest and largest standard deviation of a batch. The first is narrow, so that a lower
+# bound of the variance shows; two are moderate; the mean of the last is hundreds of standard deviations, so that
+# E[x**2] - E[x]**2 shows
+OFFSETS, NARROWEST, WIDEST = (-12.0, 0.5, 6.0, 300.0), (0.05, 0.5, 0.5, 0.5), (0.2, 2.0, 2.0, 2.0)
+CHANNELS = len(OFFSETS)
+
+# the sizes of the training batches; two, so that a layer that assumes one size shows
+TRAINING_BATCHES = (8, 12) * 4
+SINGLES = 8
+
+# the value of every variable by name
+State = Mapping[str, np.ndarray]
+
+
+class Specimen:
+    """One layer, trained on synthetic batches, and experiments with it, which may be made in any order.
+
+    Batches and outputs are [batch, *positions, channels] float32.
+
+    Args:
+        factory: makes the layer, a class or a function; it is given those of `name`, `decay` and `epsilon` that it
+            takes.
+        positions: the axes between batch and channels in the shape of the inputs; empty for a dense layer, (height,
+            width) for a convolution.
+
+    Attributes:
+        names: the names of the variables that hold the moving mean and the moving variance; empty if there are none.
+        training: the batch of each training call.
+        outputs: the output of each training call.
+        states: the values of all variables before the first and after each training call.
+        series: the moving mean and the moving variance in `states`, [calls + 1, channels] float64 each; [calls + 1, 0]
+            if there are none.
+        untrained: the inference output, before training, for the larger batch of `co_batched`.
+
+    Example:
+        >>> specimen = Specimen(always_batch.BatchNorm, positions=())
+        >>> specimen.gradient(EPSILON), specimen.monitoring()
+        ('batch', 0.0)
+    """
+
+    def __init__(self, factory: Callable[..., Any], *, positions: tuple[int, ...]) -> None:
+        rng = np.random.default_rng(2015)
+        self.training = [_draw(rng, size, positions) for size in TRAINING_BATCHES]
+        self._held_out, self._others = _draw(rng, 8, positions), _draw(rng, 8, positions)
+        self._singles = [_draw(rng, 1, positions) for _ in range(SINGLES)]
+        self._others[0] = self._singles[0][0]
+
+        self._factory, shape = factory, (*positions, CHANNELS)
+        self._engine = lone_layer(factory, shape, engine="session", decay=DECAY, epsilon=EPSILON)
+        self._graph = self._engine.graph
+        layer, self.names = self._graph.layers[LAYER], list[str]()
+        if keeps_statistics(layer):
+            self.names = [self._engine.name_of(variable) for variable in (layer.moving_mean, layer.moving_variance)]
+        initial = self._engine.state()
+        self._unusual = _unusual_affine(initial, map(self._engine.name_of, _trainable(self._graph)), self.names)
+        if not np.any(self._run(self._graph.batch_mode, self.training[0])):  # gamma is 0, as in some residual networks
+            initial = {**initial, **self._unusual}
+        self._engine.assign(initial)
+        self.untrained = self._run(self._graph.inference, self._others)
+        self._engine.assign(initial)
+
+        self.states, self.outputs = [initial], list[np.ndarray]()
+        for batch in self.training:
+            self.outputs.append(self._run(self._graph.train, batch))
+            self.states.append(self._engine.state())
+        mean, variance = ([_flat(state, name) for state in self.states] for name in self.names or ("", ""))
+        self.series = np.array(mean), np.array(variance)
+
+    def monitoring(self) -> float:
+        """Returns the largest change of a moving statistic when held-out data is run as the layer's users run it."""
+        self._engine.assign(self.states[-1])
+        self._run(self._graph.monitor, self._held_out)
+        return self.moved(self.states[-1], self._engine.state())
+
+    def co_batched(self) -> tuple[np.ndarray, np.ndarray, list[State]]:
+        """Runs inference on single examples, one after another, and then on a batch that begins with the first of them.
+
+        Returns:
+            The output for the first example alone, [*positions, channels] float32; the output for the batch, [batch,
+            *positions, channels] float32; and the values of all variables before the first and after each single
+            example.
+        """
+        self._engine.assign(self.states[-1])
+        alone: list[np.ndarray] = []
+        seen: list[State] = [self.states[-1]]
+        for single in self._singles:
+            alone.append(self._run(self._graph.inference, single))
+            seen.append(self._engine.state())
+        self._engine.assign(self.states[-1])
+        together = self._run(self._graph.inference, self._others)
+        return alone[0][0], together, seen
+
+    def constant(self) -> float:
+        """Returns the largest absolute training output for a batch of equal rows, the last channel left out."""
+        self._engine.assign(self.states[-1])
+        outputs = self._run(self._graph.train, np.full_like(self.training[0], 5.0))
+        return float(np.abs(outputs[..., :-1]).max())  # with a moving mean of 300, rounding errors are large
+
+    def inference(self, uses_in_training: str, epsilon: float) -> tuple[str, bool]:
+        """Finds out what inference normalises with, and whether its gamma and beta are those of training.
+
+        All trainable variables of [channels] first get values other than their initial ones. Each inference call on a
+        single example then starts from other moving statistics.
+
+        Args:
+            uses_in_training: what training normalises with, as `training_uses` names it.
+            epsilon: added by the layer to a variance before its square root.
+
+        Returns:
+            `"moving"`, `"moving_debiased"`, `"batch"` or `"unknown"`; and whether gamma and beta agree, which is True
+            if those of training or of inference could not be found.
+        """
+        rng = np.random.default_rng(2017)
+        base = {**self.states[-1], **self._unusual}
+        self._engine.assign(base)
+        first = self.training[0]
+        in_training = affine_of(uses_in_training, first, self._run(self._graph.train, first), epsilon)
+
+        met, left, answers = list[list[np.ndarray]](), list[list[np.ndarray]](), list[np.ndarray]()
+        for single in self._singles:
+            drawn = rng.normal(OFFSETS, 1.0), rng.uniform(0.05, 4.0, CHANNELS)
+            values = {name: _like(base[name], value) for name, value in zip(self.names, drawn, strict=False)}
+            self._engine.assign({**base, **values})
+            answers.append(self._run(self._graph.inference, single))
+            state = self._engine.state()
+            met.append([_flat(values, name) for name in self.names])
+            left.append([_flat(state, name) for name in self.names])
+        uses, affine = "unknown", None
+        if self.names:
+            debias = 1 - DECAY ** len(TRAINING_BATCHES)
+            uses, affine = inference_uses(self._singles, answers, met, left, epsilon, debias, in_training)
+        if affine is None:
+            self._engine.assign(base)
+            answers.append(self._run(self._graph.inference, self._others))
+            affine = fit(answers, (with_own_moments(batch, epsilon) for batch in [*self._singles, self._others]))
+            uses = "unknown" if affine is None else "batch"
+        return uses, in_training is None or affine is None or affine.agrees(in_training)
+
+    def gradient(self, epsilon: float) -> str:
+        """Names what the gradient of the training output takes into account.
+
+        Args:
+            epsilon: added by the layer to a variance before its square root.
+
+        Returns:
+            `"batch"`, `"constants"`, `"nothing"` or `"unknown"`, see `gradient_uses`.
+        """
+        batch = self.training[0]
+        weights = np.random.default_rng(1).normal(size=batch.shape).astype(np.float32)
+        # in a graph of its own, since gradients cannot be added to a tf.cond that a session has already run
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            graph = lone_graph(self._factory, batch.shape[1:], decay=DECAY, epsilon=EPSILON)
+            (inputs,), outputs = graph.batch_mode.feeds, graph.batch_mode.outputs["outputs"]
+            pulled = tf.gradients(tf.reduce_sum(weights * outputs), inputs)[0]
+            if pulled is None:
+                return "nothing"
+            session.run(tf.compat.v1.global_variables_initializer())
+            for variable in _trainable(graph):
+                unusual = self._unusual.get(variable.name.removesuffix(":0"))
+                if unusual is not None:
+                    # the second input of an initializer is the value that it assigns, and any tensor may be fed
+                    session.run(variable.initializer, {variable.initializer.inputs[1]: unusual})
+            fed = {inputs: batch, **dict(graph.batch_mode.constants)}
+            found, gradient = session.run([outputs, pulled], fed)
+        affine = affine_of("batch", batch, found, epsilon)
+        return gradient_uses(batch, weights, gradient, epsilon, affine.gamma if affine else np.ones(CHANNELS))
+
+    def elsewhere(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Finds variables other than the layer's statistics that training fills with averages or copies of moments.
+
+        Returns:
+            The names of the variables that hold averages, and of those that hold the last batch's moments.
+        """
+        values = [np.array([moment(batch) for batch in self.training]) for moment in (batch_mean, batch_variance)]
+        values.append(np.array([batch_variance(batch, 1) for batch in self.training]))
+        averaged, copied = list[str](), list[str]()
+        for name, value in self.states[0].items():
+            if name in self.names or value.size != CHANNELS:
+                continue
+            series = np.array([_flat(state, name) for state in self.states])
+            kinds = {recurrence(series, value, DECAY).name for value in values} - {"unknown", "never"}
+            if kinds:
+                (copied if kinds == {"copy"} else averaged).append(name)
+        return tuple(averaged), tuple(copied)
+
+    def moved(self, before: State, after: State) -> float:
+        """Returns the largest absolute change of a moving statistic between two states; 0 if the layer keeps none."""
+        return max((float(np.abs(after[name] - before[name]).max()) for name in self.names), default=0.0)
+
+    def variance_kept(self, before: State, after: State) -> float:
+        """Returns the factor between the moving variances of two states; NaN if the channels' factors differ.
+
+        The layer must keep statistics.
+
+        Args:
+            before: the values of all variables at first.
+            after: the values of all variables later.
+        """
+        kept = np.divide(*(_flat(state, self.names[1]) for state in (after, before)))
+        return float(kept[0]) if np.ptp(kept) < TOLERANCE else float("nan")
+
+    def _run(self, subgraph: Subgraph, batch: np.ndarray) -> np.ndarray:
+        outputs: np.ndarray = run_calls(self._engine, subgraph, batch[None])["outputs"][0]
+        return outputs
+
+
+def _draw(rng: np.random.Generator, size: int, positions: tuple[int, ...]) -> np.ndarray:
+    """Draws a batch with means and standard deviations that are drawn for it."""
+    offsets, spreads = rng.normal(OFFSETS, 1.0), rng.uniform(NARROWEST, WIDEST)
+    return rng.normal(offsets, spreads, [size, *positions, CHANNELS]).astype(np.float32)
+
+
+def _trainable(graph: Graph) -> list[tf.Variable]:
+    variables: list[tf.Variable] = graph.train.feeds[0].graph.get_collection(tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES)
+    return variables
+
+
+def _unusual_affine(state: State, trainable: Iterable[str], moving: Sequence[str]) -> dict[str, np.ndarray]:
+    """Draws values that are no usual initial values, for the variables that may be a gamma or a beta."""
+    rng = np.random.default_rng(2016)
+    wanted = [name for name in trainable if state[name].size == CHANNELS and name not in moving]
+    return {name: _like(state[name], rng.uniform(0.5, 1.5, CHANNELS)) for name in wanted}
+
+
+def _like(variable: np.ndarray, value: np.ndarray) -> np.ndarray:
+    return value.reshape(variable.shape).astype(variable.dtype)
+
+
+def _flat(state: State, name: str) -> np.ndarray:
+    """Returns a variable of a state as [channels] float64; [0] if there is none of that name."""
+    return np.asarray(state.get(name, ()), np.float64).ravel()

@@ -1,0 +1,1 @@
+"""Evaluation: predictions one by one and in large batches, and the accuracy with other moving averages."""

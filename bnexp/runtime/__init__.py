@@ -1,0 +1,1 @@
+"""What a run depends on in its process: the device, the number of threads, and signals."""

@@ -1,0 +1,1 @@
+"""Files on the disk: arrays, checkpoints, and the folders that hold them."""

@@ -1,0 +1,1 @@
+"""Sweeps: the parent run, launchers, progress, and shared trainings. Imports no TensorFlow."""

@@ -1,0 +1,1 @@
+"""Tracked runs: a journal on the local disk first, then MLflow. Nothing here depends on batch normalisation."""
