@@ -6,6 +6,7 @@ inference call starts from other moving statistics, which shows whether and how 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import tensorflow as tf
 
 from bnexp.diagnosis.normalisation import affine_of, fit, gradient_uses, inference_uses, with_own_moments
 from bnexp.diagnosis.recurrence import TOLERANCE, recurrence
-from bnexp.engine.single_layer import LAYER, lone_graph, lone_layer, run_calls
+from bnexp.engine.session import SessionEngine
+from bnexp.engine.single_layer import LAYER, lone_graph, run_calls
 from bnexp.graph import Graph, Subgraph, keeps_statistics
 from bnexp.statistics.reference import batch_mean, batch_variance
 
@@ -70,8 +72,17 @@ class Specimen:
         self._singles = [_draw(rng, 1, positions) for _ in range(SINGLES)]
         self._others[0] = self._singles[0][0]
 
-        self._factory, shape = factory, (*positions, CHANNELS)
-        self._engine = lone_layer(factory, shape, engine="session", decay=DECAY, epsilon=EPSILON)
+        self._weights = np.random.default_rng(1).normal(size=self.training[0].shape).astype(np.float32)
+        self._pulled: tf.Tensor | None = None
+
+        def build() -> Graph:
+            graph = lone_graph(factory, (*positions, CHANNELS), decay=DECAY, epsilon=EPSILON)
+            # now, since gradients cannot be added to a tf.cond that a session has already run
+            loss = tf.reduce_sum(self._weights * graph.batch_mode.outputs["outputs"])
+            self._pulled = tf.gradients(loss, graph.batch_mode.feeds[0])[0]
+            return graph
+
+        self._engine = SessionEngine(build, device="/CPU:0")
         self._graph = self._engine.graph
         layer, self.names = self._graph.layers[LAYER], list[str]()
         if keeps_statistics(layer):
@@ -170,25 +181,15 @@ class Specimen:
         Returns:
             `"batch"`, `"constants"`, `"nothing"` or `"unknown"`, see `gradient_uses`.
         """
-        batch = self.training[0]
-        weights = np.random.default_rng(1).normal(size=batch.shape).astype(np.float32)
-        # in a graph of its own, since gradients cannot be added to a tf.cond that a session has already run
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            graph = lone_graph(self._factory, batch.shape[1:], decay=DECAY, epsilon=EPSILON)
-            (inputs,), outputs = graph.batch_mode.feeds, graph.batch_mode.outputs["outputs"]
-            pulled = tf.gradients(tf.reduce_sum(weights * outputs), inputs)[0]
-            if pulled is None:
-                return "nothing"
-            session.run(tf.compat.v1.global_variables_initializer())
-            for variable in _trainable(graph):
-                unusual = self._unusual.get(variable.name.removesuffix(":0"))
-                if unusual is not None:
-                    # the second input of an initializer is the value that it assigns, and any tensor may be fed
-                    session.run(variable.initializer, {variable.initializer.inputs[1]: unusual})
-            fed = {inputs: batch, **dict(graph.batch_mode.constants)}
-            found, gradient = session.run([outputs, pulled], fed)
-        affine = affine_of("batch", batch, found, epsilon)
-        return gradient_uses(batch, weights, gradient, epsilon, affine.gamma if affine else np.ones(CHANNELS))
+        if self._pulled is None:
+            return "nothing"
+        batch, mode = self.training[0], self._graph.batch_mode
+        self._engine.assign({**self.states[0], **self._unusual})
+        program = self._engine.program(replace(mode, outputs={**mode.outputs, "gradient": self._pulled}))
+        found = program([batch], np.arange(len(batch), dtype=np.int32)[None])
+        affine = affine_of("batch", batch, found["outputs"][0], epsilon)
+        gamma = affine.gamma if affine else np.ones(CHANNELS)
+        return gradient_uses(batch, self._weights, found["gradient"][0], epsilon, gamma)
 
     def elsewhere(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Finds variables other than the layer's statistics that training fills with averages or copies of moments.
