@@ -98,13 +98,18 @@ def _check_plugin(group: str, names: Iterable[str]) -> None:
     known = ["basic", *EXTRAS[group]]
     for name in names:
         extra, package = EXTRAS[group].get(name, ("", ""))
-        if extra and find_spec(f"hydra_plugins.{package}") is None:
+        if extra and not _is_installed(package):
             raise UserError(
                 f"{group}={name}: its plugin is not installed. Install bnexp with the extra {extra}: "
                 f"python -m pip install -e '.[{extra}]'"
             )
         if not extra and name != "basic" and did_you_mean(name, known):
             raise UserError(f"{group}={name}: there is no such {group.partition('/')[2]}. {did_you_mean(name, known)}")
+
+
+def _is_installed(package: str) -> bool:
+    # where no plugin is installed at all there is no such namespace either, and to look into it raises
+    return find_spec("hydra_plugins") is not None and find_spec(f"hydra_plugins.{package}") is not None
 
 
 def _check_key(override: Override, choices: dict[str, list[str]]) -> None:
