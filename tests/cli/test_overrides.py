@@ -73,9 +73,20 @@ def test_every_name_is_known(group):
         check_overrides([f"{group}={name}"])
 
 
+def none_installed(wanted):
+    """As importlib does where there is no package hydra_plugins at all."""
+    if "." in wanted:
+        raise ModuleNotFoundError("No module named 'hydra_plugins'")
+
+
+def only_others_installed(wanted):
+    return None if "." in wanted else wanted
+
+
+@pytest.mark.parametrize("find_spec", [none_installed, only_others_installed])
 @pytest.mark.parametrize("group", EXTRAS)
-def test_a_plugin_that_is_not_installed_is_named_with_its_extra(group, monkeypatch):
-    monkeypatch.setattr(overrides, "find_spec", lambda _: None)
+def test_a_plugin_that_is_not_installed_is_named_with_its_extra(group, find_spec, monkeypatch):
+    monkeypatch.setattr(overrides, "find_spec", find_spec)
     for name, (extra, _) in EXTRAS[group].items():
         assert told(f"{group}={name}") == (
             f"{group}={name}: its plugin is not installed. Install bnexp with the extra {extra}: "
