@@ -36,6 +36,9 @@ def pytest_collection_finish() -> None:
     """Keeps what was imported out of every look for garbage: one for each model took longer than building the model."""
     gc.collect()
     gc.freeze()
+    if "tensorflow" in sys.modules and "PYTEST_XDIST_WORKER" in os.environ:
+        # as many processes as cores: threads of one would only wait for those of the other
+        sys.modules["tensorflow"].config.threading.set_intra_op_parallelism_threads(1)
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
