@@ -136,8 +136,9 @@ def run(
         metrics: dict[str, float] = {}
         trajectories = None
         training = Training(model, steps=settings.steps, batch_size=settings.batch_size, folder=tracker.savepoint)
-        shared = SharedTraining(_shared_folder(settings, dataset), tracker.run_id)
+        note = ""
         if checkpoint is None:
+            shared = SharedTraining(_shared_folder(settings, dataset), tracker.run_id)
             resume(training, console)
             course = {"batch_size": settings.batch_size, "steps": settings.steps, "seed": settings.seed}
             with closing(shared.snapshots(model, dataset, **course, start=training.step)) as snapshots:
@@ -147,6 +148,7 @@ def run(
             metrics[names.TRAIN_SECONDS] = training.seconds
             if shared.trained_by:
                 tracker.tag({names.SHARED_TAG: shared.trained_by})
+                note = f"shares the training of run {shared.trained_by[:8]}"
 
         # --- evaluation before the final pass, with the last moving averages ---
         before = evaluate(model, dataset.x_test, dataset.y_test, batch_size=settings.eval_batch_size)
@@ -207,7 +209,6 @@ def run(
             estimators=estimators,
         )
         tracker.artifacts(artifacts)
-    note = f"shares the training of run {shared.trained_by[:8]}" if shared.trained_by else ""
     result = Result(tracker.run_id, metrics, diagnosis.verdict, note)
     if not quiet:
         _report(result, diagnosis, identity, tracker, device_line)

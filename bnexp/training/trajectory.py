@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bnexp.statistics.layer_statistics import LayerStatistics, from_arrays, to_arrays
 from bnexp.statistics.moments import Moments
-from bnexp.storage.arrays import prefixed, under, write_whole
+from bnexp.storage.arrays import pack, prefixed, under, write_whole
 from bnexp.training.loop import Snapshot
 
 # the most bytes of statistics that a run keeps; one that would record more keeps only every second, third, ... step
@@ -76,10 +74,7 @@ class Trajectories:
                 for name, array in self.population_arrays().items()
             }
         series = {"loss": self.losses, "accuracy": self.accuracies}
-        arrays: dict[str, Any] = {"steps": self.steps, **series, **to_arrays(self.layers), **populations}
-        buffer = BytesIO()
-        np.savez(buffer, **arrays)
-        write_whole(path, buffer.getvalue())
+        write_whole(path, pack({"steps": self.steps, **series, **to_arrays(self.layers), **populations}))
 
 
 class Recorder:
