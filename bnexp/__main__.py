@@ -17,6 +17,11 @@ def main() -> None:
 
             print(MACHINES)
             return
+        case ["--help" | "-h", "metrics"]:
+            from bnexp.cli.metrics import METRICS
+
+            print(METRICS)
+            return
     from bnexp.cli.main import run_command
 
     run_command()

@@ -12,8 +12,12 @@ class UserError(Exception):
     """
 
 
+# the headings under which TensorFlow puts a traceback before it comes to the matter
+_HEADINGS = ("in user code:", "Graph execution error:")
+
+
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, at most 500 characters; its type's name if the message is empty.
+    """Returns the first telling line of an error's message, at most 500 characters; its type's name if there is none.
 
     Args:
         error: any exception; many libraries' messages have several lines.
@@ -22,7 +26,13 @@ def first_line(error: BaseException) -> str:
         >>> first_line(ValueError("no such file")), first_line(KeyError())
         ('no such file', 'KeyError')
     """
-    return str(error).strip().split("\n")[0].strip()[:500] or type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if lines[0] in _HEADINGS:
+        # the matter stands behind the traceback, and before the name of the node if there is one
+        node = next((i for i, line in enumerate(lines) if line.startswith("[[")), len(lines))
+        lines = lines[max(node - 1, 1) :] or lines
+    # the ends of TensorFlow's messages repeat the node's definition
+    return lines[0].removeprefix(f"{type(error).__name__}: ").partition(" for '{{node")[0][:500]
 
 
 def explain(error: Exception) -> str | None:

@@ -28,6 +28,8 @@ KEY_TAG, PARENT_TAG = "bnexp.key", "mlflow.parentRunId"
 JOB_TAG = "bnexp.job"
 # the line that says which device was used; the run whose weights were restored; the run whose training a job shares
 DEVICE_TAG, RESTORED_TAG, SHARED_TAG = "bnexp.device", "bnexp.restored_from", "bnexp.shared_training_with"
+# why a custom layer ran in another engine than the one that was asked for
+ENGINE_TAG = "bnexp.engine"
 # the diagnosis: the verdict, the other verdicts that apply, the sentence, the document of the mistake, and the cure
 VERDICT_TAG, ALSO_TAG = "bnexp.verdict", "bnexp.also"
 SENTENCE_TAG, DOCUMENT_TAG, CURE_TAG = "bnexp.sentence", "bnexp.document", "bnexp.cure"
@@ -60,6 +62,10 @@ RESIDUAL_MEAN, RESIDUAL_VARIANCE = "residual_mean", "residual_variance"
 # of the estimators: the decay with the best accuracy, that accuracy, and the accuracy with the population's statistics
 BEST_DECAY, BEST_DECAY_ACCURACY = "ladder/best_decay", "ladder/best_accuracy"
 POPULATION_ACCURACY = "ladder/population_accuracy"
+# of the harm: the accuracy with the population's statistics on the whole test set, what they gain, and the standard
+# error of that gain, paired by example
+HARM_ACCURACY = "test/accuracy_population_statistics"
+HARM_GAIN, HARM_ERROR = "test/population_gain", "test/population_gain_error"
 SWEEP_FINISHED, SWEEP_UNFINISHED, SWEEP_BEST = "sweep/finished", "sweep/unfinished", "sweep/best_accuracy"
 
 # the metric by which runs are compared, and which a search maximises

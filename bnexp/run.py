@@ -12,7 +12,9 @@ from omegaconf import DictConfig
 from rich import get_console
 
 from bnexp import names
+from bnexp.config.blame import blaming, blaming_any
 from bnexp.config.make import make
+from bnexp.config.schema import GROUPS
 from bnexp.config.settings import Settings, check_settings, resolve
 from bnexp.dataset import Dataset
 from bnexp.diagnosis.audit import audit_built
@@ -21,11 +23,13 @@ from bnexp.diagnosis.evidence import gather_evidence
 from bnexp.diagnosis.fingerprint import fingerprint
 from bnexp.diagnosis.verdict import Diagnosis
 from bnexp.engine.build import build_model, graph_builder
-from bnexp.engine.cache import cached_dataset, cached_model, found_once
+from bnexp.engine.cache import cached_dataset, cached_model, found_once, load_dataset
+from bnexp.errors import UserError
 from bnexp.evaluation.estimators import evaluate_estimators
 from bnexp.evaluation.evaluate import LARGE_BATCH, evaluate, evaluate_controls
+from bnexp.evaluation.harm import measure_harm
 from bnexp.final_pass import residual_metrics
-from bnexp.graph.layer import accepts
+from bnexp.graph.layer import updates_left
 from bnexp.record.artifacts import write_artifacts
 from bnexp.record.identity import Identity, identify
 from bnexp.record.progress import log_training, resume
@@ -35,6 +39,7 @@ from bnexp.record.tags import diagnosis_of, diagnosis_tags
 from bnexp.runtime.device import choose_device
 from bnexp.storage.folders import RUNS
 from bnexp.tracking.tracker import Tracker
+from bnexp.training.loop import measure, sample_rows
 from bnexp.training.reuse import SharedTraining, training_key
 from bnexp.training.savepoint import Training
 
@@ -96,6 +101,10 @@ def run(
             parent=os.environ.get(names.PARENT_VARIABLE, ""),
             failed_start=(identity.name, identity.params) if sweep else None,
         ) as tracker,
+        blaming_any(
+            {f"{group}._target_": getattr(settings, group)["_target_"] for group in GROUPS},
+            tried=f"engine={settings.engine}",
+        ),
     ):
         # --- with resume=true, an attempt at the same run that has finished is reported, not repeated ---
         finished = tracker.identify(identity.tags, resume=settings.resume)
@@ -119,13 +128,17 @@ def run(
         device, device_line = choose_device(settings.device)
         if not quiet:
             console.print(device_line, highlight=False)
-        dataset: Dataset = cached_dataset(settings) if sweep else make(settings, "dataset")
+        dataset: Dataset = (cached_dataset if sweep else load_dataset)(settings)
         final_pass = make(settings, "final_pass")
         model = (cached_model if sweep else build_model)(settings, dataset, device)
+
+        if model.note and not quiet:
+            _remark(model.note)
 
         if checkpoint is not None:
             assign_checkpoint(model, checkpoint, f"restore={settings.restore}")
         tags = {names.DEVICE_TAG: device_line} | ({names.RESTORED_TAG: settings.restore} if settings.restore else {})
+        tags |= {names.ENGINE_TAG: model.note} if model.note else {}
         tracker.start(identity.name, params=identity.params, tags=tags)
 
         # --- weights: from the first of these sources that is there ---
@@ -156,13 +169,22 @@ def run(
         metrics[names.ACCURACY_BEFORE] = before.accuracy
 
         # --- final pass: it measures statistics; the line that assigns them is the only write after training ---
-        statistics = final_pass(model, dataset.x_train, batch_size=settings.batch_size, seed=settings.seed)
+        target = settings.final_pass["_target_"]
+        with blaming(f"final_pass._target_={target}", target):
+            statistics = final_pass(model, dataset.x_train, batch_size=settings.batch_size, seed=settings.seed)
+        if not isinstance(statistics, Mapping):
+            raise UserError(
+                f"final_pass._target_={target} returned {type(statistics).__name__}. Let it return the Moments of each "
+                "layer by its name, as those of bnexp.final_pass do."
+            )
         model.assign_moving_statistics(statistics)
         metrics |= residual_metrics(model, dataset.x_train)
 
         # --- evaluation after it: at eval_batch_size, in large batches, and with batch statistics ---
         controls = evaluate_controls(model, dataset, eval_batch_size=settings.eval_batch_size)
         metrics |= controls.metrics()
+        if controls.left_out and not quiet:
+            _remark(controls.left_out)
 
         # --- estimators: the accuracy that other averages of the same training would have given ---
         estimators = None
@@ -177,18 +199,32 @@ def run(
             )
             metrics |= estimators.metrics()
 
+        # --- harm: what the statistics that inference uses cost, beside those of the population ---
+        if trajectories is not None:
+            population = trajectories.last_population
+        else:
+            sample = sample_rows(len(dataset.x_train), settings.batch_size, seed=settings.seed)
+            population, _ = measure(model, dataset.x_train, sample)
+        harm = measure_harm(model, population, dataset, controls, eval_batch_size=settings.eval_batch_size)
+        metrics |= harm.metrics() if model.layers else {}
+
         # --- evidence: the layer probed alone, the audit of its graph, and the run's measurements ---
         variant, build = make(settings, "variant"), graph_builder(settings, dataset)
+        probe = partial(fingerprint, variant, rank=model.rank)
+        left = updates_left(model.graph)
+        by_minimize = found_once(model, "by minimize", partial(probe, updates="minimize")) if left else None
         evidence = gather_evidence(
-            found_once(model, "fingerprint", partial(fingerprint, variant, rank=model.rank)),
+            found_once(model, "fingerprint", partial(probe, updates=settings.updates)),
             found_once(model, "audit", partial(audit_built, build)),
             decay=settings.decay,
             steps=settings.steps,
             replaced=bool(statistics),
-            accepts_decay=accepts(variant, "decay"),
             trajectories=trajectories,
             before=before,
             batched=controls.batched,
+            harm=harm,
+            left=left,
+            by_minimize=by_minimize,
         )
 
         # --- verdict ---
@@ -213,6 +249,11 @@ def run(
     if not quiet:
         _report(result, diagnosis, identity, tracker, device_line)
     return result
+
+
+def _remark(line: str) -> None:
+    console = get_console()
+    console.print(line, style="dim", highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _report(result: Result, diagnosis: Diagnosis, identity: Identity, tracker: Tracker, device_line: str) -> None:

@@ -24,7 +24,9 @@ ELSEWHERE = {
     "python -m pip install -e '.[bench]' && python -m tests.bench --data mnist.npz": "test_bench.py",
     "python tests/kill_sweep.py": "sweep/test_parent.py",
     "python -m bnexp restore=RUN_ID final_pass=layerwise": "record/test_restore.py",
-    "python -m bnexp variant._target_=mypackage.my_layer.BatchNorm": "test_your_own_batch_norm",
+    "python -m bnexp variant._target_=mine.Norm": "test_your_own_batch_norm",
+    "python -m bnexp variant._target_=mine.batch_norm": "test_your_own_batch_norm",
+    "python -m bnexp variant._target_=mine.Norm2d": "test_your_own_batch_norm",
     "python -m ruff check . && python -m ruff format --check .": ".ci/run",
     "python -m mypy": ".ci/run",
     "python -m pytest -m 'not slow'": ".ci/run runs them all",
@@ -67,8 +69,14 @@ def test_the_commands_do_what_they_say(folder):
     assert "0 sent, 0 still running, 0 not sent" in done.stdout
 
 
+def python_blocks():
+    """Returns README's Python: the module mine.py, and what follows it."""
+    mine, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    return mine, code
+
+
 def test_the_python_runs_as_it_is_written():
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, code = python_blocks()
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     trace = names["trace"]
@@ -77,21 +85,25 @@ def test_the_python_runs_as_it_is_written():
     assert trace.inference_outputs.shape == (10, 1, 3)
 
 
-OWN = """
-from bnexp.variant.update_ops import BatchNorm as Right
-
-class BatchNorm:
-    def __init__(self, decay, epsilon, name):
-        self._layer = Right(name=name, decay=decay, epsilon=epsilon)
-    def __call__(self, inputs, is_training):
-        return self._layer(inputs, is_training)
-"""
-
-
-def test_your_own_batch_norm(folder, monkeypatch):
-    """Without its train op the updates never run, as README says of it; and the report names the target."""
-    (folder / "mypackage").mkdir()
-    (folder / "mypackage" / "my_layer.py").write_text(OWN)
+@pytest.mark.parametrize(
+    ("layer", "verdict", "engine"),
+    [
+        ("Norm", "healthy", "compiled"),
+        ("batch_norm", "wrong_recurrence", "session"),
+        ("Norm2d", "leaks_at_inference", "session"),
+    ],
+)
+def test_your_own_batch_norm(folder, monkeypatch, capsys, layer, verdict, engine):
+    """README's three layers run as they stand, with the verdicts that README shows."""
+    (folder / "mine.py").write_text(python_blocks()[0])
     monkeypatch.syspath_prepend(folder)
-    small = ("steps=20", "network.widths=[4]", "batch_size=10", "optimizer=sgd")
-    assert run_here(folder, "variant._target_=mypackage.my_layer.BatchNorm", *small).verdict == "updates_never_run"
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    small = ("steps=150", "network.widths=[16]", "optimizer=sgd")
+    result = run_here(folder, f"variant._target_=mine.{layer}", *small)
+    said = capsys.readouterr().out
+    assert result.verdict == verdict, said
+    assert ("engine=session: your layer does not run in compiled loops" in said) == (engine == "session")
+    # the sentence without its figures, which are of this smaller run
+    shown = README.partition("## Your own batch norm")[2].replace("\n", " ")
+    told = re.search(rf"^{verdict}: (.*)$", said, re.MULTILINE)[1]
+    assert re.split(r"[0-9]", told)[0] in shown

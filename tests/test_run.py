@@ -1,5 +1,7 @@
 """The whole experiment: what a finished run leaves behind, and that the same command leaves the same bits."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
@@ -48,7 +50,7 @@ def test_params_are_the_choices_and_the_flattened_config(finished):
     assert params["learning_rate"] == params["optimizer.learning_rate"] == "0.01"
     for key in ("epsilon", "batch_size", "steps", "seed", "eval_batch_size", "device", "engine", "restore", "resume"):
         assert key in params
-    for key in ("reuse", "tracking.uri", "tracking.experiment"):
+    for key in ("reuse", "tracking.uri", "tracking.experiment", "updates"):
         assert key in params
 
 
@@ -64,6 +66,7 @@ def test_final_metrics(finished):
     _, result, run = finished
     names = {f"test/{name}" for name in ("accuracy", "accuracy_before_final_pass", "accuracy_batched")}
     names |= {"test/accuracy_batch_statistics", "test/flips", "test/moved", "test/seconds", "train/seconds"}
+    names |= {"test/accuracy_population_statistics", "test/population_gain", "test/population_gain_error"}
     for layer in ("bn1", "bn2"):
         names |= {f"final_pass/{layer}/residual_mean", f"final_pass/{layer}/residual_variance"}
     assert names <= set(run.data.metrics)
@@ -71,6 +74,11 @@ def test_final_metrics(finished):
         assert run.data.metrics[name] == result.metrics[name]
     assert run.data.metrics["test/flips"] == run.data.metrics["test/moved"] == 0
     assert run.data.metrics["final_pass/bn2/residual_mean"] < 1e-4
+    # the final pass has put statistics in place than which the population's are no better
+    harm = {name: run.data.metrics[f"test/{name}"] for name in ("population_gain", "population_gain_error")}
+    gain = run.data.metrics["test/accuracy_population_statistics"] - run.data.metrics["test/accuracy"]
+    assert harm["population_gain"] == pytest.approx(gain, abs=1e-12)
+    assert abs(gain) <= 2 * harm["population_gain_error"]
 
 
 def test_metrics_by_step(finished):
@@ -198,9 +206,8 @@ def test_divergence_is_a_result_and_no_crash(folder, capsys):
 
 
 def test_an_error_in_the_middle_leaves_a_failed_run_with_what_it_measured(folder, undrawn, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
+    # a mock's frames are the library's, as those of such an error are; a function here would be a user's own code
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr("bnexp.run.write_artifacts", full)
     with pytest.raises(OSError, match="No space left"):
         run_here(folder, *GAUSSIAN, "steps=3")

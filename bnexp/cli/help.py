@@ -20,6 +20,7 @@ Keys
 python -m bnexp variant=ema --cfg job       prints the whole configuration that this would run with, and runs nothing
 python -m bnexp variant=ema --help          prints it too, in Hydra's own way
 python -m bnexp --help machines             sweeps on several processes, a cluster of Ray or Slurm; a search by Optuna
+python -m bnexp --help metrics              what each metric of a run means
 python -m bnexp --hydra-help                launchers, sweepers, and everything else that is Hydra's
 python -m bnexp.compare --help              puts runs side by side
 """

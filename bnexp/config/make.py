@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Mapping
-from pkgutil import resolve_name
+from functools import partial
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from bnexp.config.blame import blame, line_of
+from bnexp.config.imports import import_target
 from bnexp.config.renamed import renamed_target
 from bnexp.config.settings import OF_THE_LAYER, Settings
 from bnexp.errors import UserError, first_line
@@ -33,13 +35,19 @@ def make(settings: Settings, group: str) -> Any:
     """
     node = _checked(getattr(settings, group), group)
     try:
-        return instantiate(node)
+        made = instantiate(node)
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        if error.__cause__ is not None:
-            raise error.__cause__  # noqa: B904  (a bug, in bnexp or in the user's own code: its own traceback tells most)
-        raise UserError(f"{group}._target_={node['_target_']}: cannot be made ({first_line(error)}).") from error
+        key, cause = f"{group}._target_={node['_target_']}", error.__cause__
+        if cause is not None:
+            line = line_of(cause, node["_target_"])
+            if line is None and node["_target_"].startswith("bnexp."):
+                raise cause  # noqa: B904  (a bug in bnexp: its own traceback tells most)
+            raise UserError(blame(cause, key, line)) from cause
+        raise UserError(f"{key}: cannot be made ({first_line(error)}).") from error
+    # Hydra puts a function of its own around the target, which would hide what the target is and takes
+    return partial(import_target(node["_target_"], group), **made.keywords) if node.get("_partial_") else made
 
 
 def _checked(node: Mapping[str, Any], group: str) -> dict[str, Any]:
@@ -52,19 +60,31 @@ def _checked(node: Mapping[str, Any], group: str) -> dict[str, Any]:
         UserError: the target cannot be imported, or does not take another key.
     """
     target = renamed_target(node["_target_"])
-    try:
-        parameters = inspect.signature(resolve_name(target)).parameters
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{group}._target_={target}: cannot be loaded ({first_line(error)}). "
-            "Write the full name of a class or function that can be imported."
-        ) from error
+    called = import_target(target, group)
+    parameters = _parameters_of(called, f"{group}._target_={target}")
     node = {**node, "_target_": target}
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return node
     unknown = [key for key in node if not key.startswith("_") and key not in parameters]
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    # a layer's call may take more than its class does
+    names = ("call", "__call__") if inspect.isclass(called) else ()
+    later = next((vars(base)[n] for base in getattr(called, "__mro__", ()) for n in names if n in vars(base)), None)
+    in_call = _parameters_of(later, target) if group == "variant" and callable(later) else {}
     for key in unknown:
-        if group != "variant" or key not in OF_THE_LAYER:
+        if key in in_call:
+            continue
+        if not anything and (group != "variant" or key not in OF_THE_LAYER):
             takes = ", ".join(name for name in parameters if name in node) or "no key"
             raise UserError(f"{group}.{key}={node[key]}: {target} takes no {key}. Leave it out; it takes {takes}.")
-    return {key: value for key, value in node.items() if key not in unknown}
+    # a layer's **kwargs are no arguments of the layer: only what the user writes there is passed on
+    left_out = [key for key in unknown if group == "variant" and key in OF_THE_LAYER]
+    return {key: value for key, value in node.items() if key not in left_out}
+
+
+def _parameters_of(target: Any, key: str) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{key}: cannot be loaded ({first_line(error)}). "
+            "Write the full name of a class or function that can be imported."
+        ) from error

@@ -44,6 +44,7 @@ class Config:
     eval_batch_size: int = MISSING
     device: str = MISSING
     engine: str = MISSING
+    updates: str = MISSING
     restore: str | None = None
     resume: bool = MISSING
     reuse: bool = MISSING

@@ -37,6 +37,8 @@ class Settings:
         eval_batch_size: the number of test examples in an evaluation batch; 1 evaluates them one by one.
         device: the device to use: `"auto"` (a GPU if there is one), `"cpu"` or `"gpu"`.
         engine: how the graph is run: `"compiled"` (fast) or `"session"` (one Session.run per step, the reference).
+        updates: what the train op runs besides the step, for a layer of one's own: `"auto"` (whatever updates it has
+            left), `"minimize"` (nothing), `"update_ops"`, or the name of a collection. A variant brings its own.
         restore: the id of a finished run whose weights are used instead of training; None trains.
         resume: whether an interrupted run of the same settings is continued.
         reuse: whether the jobs of a sweep share a training where their settings allow it.
@@ -58,6 +60,7 @@ class Settings:
     eval_batch_size: int
     device: str
     engine: str
+    updates: str
     restore: str | None
     resume: bool
     reuse: bool
@@ -147,6 +150,11 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
     "eval_batch_size": (_is(1), "at least 1", "1 is what production sends"),
     "device": (lambda v: v in ("auto", "cpu", "gpu"), "auto, cpu or gpu", "auto takes a GPU if there is one"),
     "engine": (lambda v: v in ("compiled", "session"), "compiled or session", "compiled is the fast one"),
+    "updates": (
+        lambda v: bool(v.strip()),
+        "auto, minimize, update_ops or the name of a collection",
+        "auto runs what a layer of your own has left, wherever that is",
+    ),
     "tracking.uri": (lambda v: bool(v.strip()), "a tracking URI", "leave it out to keep runs in runs/mlflow.db"),
     "tracking.experiment": (lambda v: bool(v.strip()), "a name", "leave it out for bnexp"),
 }

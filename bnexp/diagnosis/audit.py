@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from bnexp.graph import Graph, keeps_statistics
 from bnexp.graph.ancestry import ancestors, bodies_write, is_write
+from bnexp.graph.custom.layer import CustomLayer
 
 v1 = tf.compat.v1
 
@@ -101,7 +102,7 @@ def audit(graph: Graph) -> list[Finding]:
     findings = _shared(moving)
     for name, statistics in moving.items():
         findings += _reach(name, statistics, uses, trained, inferred)
-        findings += _sets(name, statistics, uses, trained)
+        findings += _sets(name, statistics, uses, trained, _own_names(name, graph.layers[name], uses))
         for variable in statistics:
             if variable.name not in saved:
                 said = f"a Saver() would not save {variable.name}: it is in no collection of variables"
@@ -156,12 +157,21 @@ def _shared(moving: Mapping[str, Iterable[Any]]) -> list[Finding]:
     return findings
 
 
-def _sets(layer: str, moving: Iterable[Any], uses: Mapping[str, _Use], trained: set[Any]) -> list[Finding]:
-    """Looks for layers whose training writes other statistics than inference reads."""
-    read = {variable.name for variable in moving}
+def _own_names(name: str, layer: Any, uses: Mapping[str, _Use]) -> list[str]:
+    """Returns the names of the variables in `uses` that a layer has made."""
+    if isinstance(layer, CustomLayer):
+        made = {variable.name for variables in layer.born.values() for variable in variables}
+        return [name for name in uses if name in made]
     # the names of an optimizer's slots begin with that of their variable
     slots = tuple(f"{variable.name.removesuffix(':0')}/" for variable in v1.trainable_variables())
-    own = [name for name in uses if name.startswith(f"{layer}/") and not name.startswith(slots)]
+    return [other for other in uses if other.startswith(f"{name}/") and not other.startswith(slots)]
+
+
+def _sets(
+    layer: str, moving: Iterable[Any], uses: Mapping[str, _Use], trained: set[Any], own: Iterable[str]
+) -> list[Finding]:
+    """Looks for layers whose training writes other statistics than inference reads."""
+    read = {variable.name for variable in moving}
     written = [name for name in own if any(op in trained for op in uses[name].writes + uses[name].guarded)]
     if not written or read & set(written):
         return []
@@ -169,15 +179,16 @@ def _sets(layer: str, moving: Iterable[Any], uses: Mapping[str, _Use], trained: 
     return [Finding("two_sets", layer, written[0].removesuffix(":0"), said)]
 
 
+def _held(layer: Any) -> list[tf.Variable]:
+    """Returns the variables that a layer has made, or keeps as attributes."""
+    made = [v for variables in layer.born.values() for v in variables] if isinstance(layer, CustomLayer) else []
+    return made + [value for value in vars(layer).values() if isinstance(value, tf.Variable)]
+
+
 def _orders(graph: Graph, uses: Mapping[str, _Use], running: set[Any], when: str) -> list[Finding]:
     """Looks for a read and a write of one statistic in the same fetch, neither of which waits for the other."""
     findings = []
-    layers = {
-        variable.name: name
-        for name, layer in graph.layers.items()
-        for variable in (getattr(layer, s, None) for s in vars(layer))
-        if isinstance(variable, tf.Variable)
-    }
+    layers = {variable.name: name for name, layer in graph.layers.items() for variable in _held(layer)}
     moving = {
         variable.name: name
         for name, layer in graph.layers.items()

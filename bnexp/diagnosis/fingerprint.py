@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from bnexp.diagnosis.normalisation import acting_epsilon, training_uses
-from bnexp.diagnosis.recurrence import acting_decay, recurrence, variance_recurrence
-from bnexp.diagnosis.specimen import DECAY, EPSILON, Specimen
-from bnexp.graph.layer import accepts
+from bnexp.diagnosis.normalisation import training_uses
+from bnexp.diagnosis.recurrence import acting_decay, mean_recurrence, variance_recurrence
+from bnexp.diagnosis.specimen import DECAY, SIZES, Specimen
 from bnexp.statistics.reference import batch_mean, batch_variance
 
 # the most that an inference output may differ when other rows are in its batch, by the order of summation alone
@@ -24,6 +24,7 @@ class Fingerprint:
 
     Attributes:
         keeps_statistics: whether moving statistics were found.
+        takes_decay: whether the layer takes the run's decay; otherwise it has one of its own.
         mean_recurrence: the rule by which training moved the moving mean: a key of `reference.RECURRENCES`,
             `"ema_of_another_decay"` or `"unknown"`; `"none"` without statistics.
         variance_recurrence: the same for the moving variance; also `"stddev_ema"` or `"ghost_ema"`.
@@ -52,9 +53,14 @@ class Fingerprint:
             not read.
         changed_by_training: the largest absolute change of an inference output by training, if no statistics were
             found; otherwise 0.
+        other_state: the names of untrainable variables of another size than the channels' that training changed, if no
+            statistics were found.
+        pooled: whether the statistics are averages of moments that are taken over all channels together.
+        activation: the name of the activation behind the normalisation; empty if there is none.
     """
 
     keeps_statistics: bool
+    takes_decay: bool = True
     mean_recurrence: str = "none"
     variance_recurrence: str = "none"
     variance_ddof: int = 0
@@ -74,29 +80,39 @@ class Fingerprint:
     averaged_elsewhere: tuple[str, ...] = ()
     copied_elsewhere: tuple[str, ...] = ()
     changed_by_training: float = 0.0
+    other_state: tuple[str, ...] = ()
+    pooled: bool = False
+    activation: str = ""
 
 
-def fingerprint(factory: Callable[..., Any], *, rank: int = 2) -> Fingerprint:
+def fingerprint(factory: Callable[..., Any], *, rank: int = 2, updates: str = "auto") -> Fingerprint:
     """Probes the layer that `factory` makes.
 
     Args:
         factory: makes the layer, a class or a function; it is given those of `name`, `decay` and `epsilon` that it
             takes.
         rank: the rank of the inputs to probe with: 2 for [batch, 4], 4 for [batch, 2, 3, 4].
+        updates: how the updates of a custom layer are run, see `layer_maker`.
 
     Example:
         >>> seen = fingerprint(momentum_swapped.BatchNorm)
         >>> seen.mean_recurrence, seen.inference_uses
         ('swapped', 'moving')
     """
-    specimen = Specimen(factory, positions=(2, 3) if rank == 4 else ())
-    ignores_decay = not accepts(factory, "decay")
-    epsilon = EPSILON if accepts(factory, "epsilon") else acting_epsilon(specimen.training, specimen.outputs, EPSILON)
-    training = training_uses(specimen.training, specimen.outputs, *specimen.series, epsilon)
-    inference, affine_agrees = specimen.inference(training, epsilon)
+    specimen = _specimen(factory, rank, updates)
+    ignores_decay = "decay" not in specimen.takes
+    epsilon = specimen.find_epsilon_and_activation()
+    training = training_uses(specimen.training, specimen.undone, *specimen.series, epsilon)
+    decay = DECAY
+    if ignores_decay and specimen.names:
+        found = acting_decay(specimen.series[0], np.array([batch_mean(batch) for batch in specimen.training]))
+        decay = found if 0 <= found < 1 else DECAY
+    inference, affine_agrees = specimen.inference(training, epsilon, decay)
     alone, together, seen_alone = specimen.co_batched()
     seen = partial(
         Fingerprint,
+        takes_decay=not ignores_decay,
+        activation=specimen.activation.name,
         training_uses=training,
         inference_uses=inference.removesuffix("_debiased"),
         gradient=specimen.gradient(epsilon) if training == "batch" else "",
@@ -107,12 +123,13 @@ def fingerprint(factory: Callable[..., Any], *, rank: int = 2) -> Fingerprint:
         constant_output=specimen.constant(),
     )
     if not specimen.names:
-        return seen(keeps_statistics=False, changed_by_training=float(np.abs(together - specimen.untrained).max()))
+        changed = float(np.abs(together - specimen.untrained).max())
+        return seen(keeps_statistics=False, changed_by_training=changed, other_state=specimen.other_state())
 
     means = np.array([batch_mean(batch) for batch in specimen.training])
     variances = np.array([batch_variance(batch) for batch in specimen.training])
     asked = None if ignores_decay else DECAY
-    mean = recurrence(specimen.series[0], means, asked)
+    mean = mean_recurrence(specimen.series[0], specimen.training, asked)
     variance = variance_recurrence(
         specimen.series[1],
         specimen.training,
@@ -120,6 +137,14 @@ def fingerprint(factory: Callable[..., Any], *, rank: int = 2) -> Fingerprint:
         mean.decay if ignores_decay else DECAY,
         epsilon,
     )
+    pooled = False
+    if mean.name == variance.name == "unknown":
+        merged = [_pooled(batch) for batch in specimen.training]
+        together_mean = mean_recurrence(specimen.series[0], merged, asked)
+        pooled = together_mean.name != "unknown"
+        if pooled:
+            mean = together_mean
+            variance = variance_recurrence(specimen.series[1], merged, asked, mean.decay, epsilon)
     # an average from 0 that is divided by 1 - decay**t when it is read is equivalent to one that is stored divided
     debiased_when_read = inference == "moving_debiased" and (mean.name, variance.name) == ("ema", "ema")
     averaged, copied = specimen.elsewhere()
@@ -128,11 +153,29 @@ def fingerprint(factory: Callable[..., Any], *, rank: int = 2) -> Fingerprint:
         mean_recurrence="zero_debias" if debiased_when_read else mean.name,
         variance_recurrence="zero_debias" if debiased_when_read else variance.name,
         variance_ddof=variance.ddof,
+        pooled=pooled,
         variance_kept=specimen.variance_kept(seen_alone[0], seen_alone[1]),
         variance_error=variance.imprecise,
-        first_variance=(float(specimen.series[1][1, 0]), float(DECAY + (1 - DECAY) * variances[0, 0])),
-        acting_decay=acting_decay(specimen.series[0], means),
+        first_variance=(float(specimen.series[1][1, 0]), float(decay + (1 - decay) * variances[0, 0])),
+        # of a debiased average, the first steps are longer than its decay says
+        acting_decay=mean.decay if mean.name == "zero_debias" else acting_decay(specimen.series[0], means),
         initial=(float(specimen.series[0][0, 0]), float(specimen.series[1][0, 0])),
         averaged_elsewhere=averaged,
         copied_elsewhere=copied,
     )
+
+
+def _pooled(batch: np.ndarray) -> np.ndarray:
+    """Returns a batch whose moments in every channel are those of all channels of `batch` together."""
+    return np.repeat(batch.reshape(-1, 1), batch.shape[-1], axis=1)
+
+
+def _specimen(factory: Callable[..., Any], rank: int, updates: str) -> Specimen:
+    """Makes a specimen with the smallest training batches that the layer takes."""
+    make = partial(Specimen, factory, positions=(2, 3) if rank == 4 else (), updates=updates)
+    for sizes in SIZES[:-1]:
+        try:
+            return make(sizes=sizes)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            continue  # as of a layer that splits its batch into ghost batches of 32
+    return make(sizes=SIZES[-1])

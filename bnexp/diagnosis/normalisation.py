@@ -10,7 +10,8 @@ from itertools import product
 
 import numpy as np
 
-from bnexp.diagnosis.recurrence import GHOST_PARTS, TOLERANCE, close
+from bnexp.diagnosis.ghosts import CUTS, Cut
+from bnexp.diagnosis.recurrence import TOLERANCE, close
 from bnexp.statistics import reference
 from bnexp.statistics.reference import batch_mean, batch_variance
 
@@ -23,7 +24,7 @@ class Affine:
     """The scale and shift that turn normalised inputs into outputs.
 
     Attributes:
-        gamma: the scale of each channel, [channels] float64.
+        gamma: the scale of each channel, [channels] float64; NaN if an activation hides the channel.
         beta: the shift of each channel, [channels] float64.
     """
 
@@ -31,8 +32,10 @@ class Affine:
     beta: np.ndarray
 
     def agrees(self, other: "Affine") -> bool:
-        """Tells whether another fit found the same gamma and beta, up to ten times TOLERANCE."""
-        return close(self.gamma, other.gamma, 10 * TOLERANCE) and close(self.beta, other.beta, 10 * TOLERANCE)
+        """Tells whether another fit found the same gamma and beta, up to ten times TOLERANCE, where both are known."""
+        known = np.isfinite(self.gamma) & np.isfinite(other.gamma)
+        pairs = ((self.gamma, other.gamma), (self.beta, other.beta))
+        return all(close(own[known], others[known], 10 * TOLERANCE) for own, others in pairs)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def acting_epsilon(training: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
 
     Args:
         training: the batch of each training call, [batch, ..., channels] float32.
-        outputs: the output of each training call, of the same shape.
+        outputs: the output of each training call, of the same shape; NaN where it is not known.
         asked: the value to return if no epsilon in [0, 1) explains the outputs.
 
     Example:
@@ -68,8 +71,12 @@ def acting_epsilon(training: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
     variances, inverse = [], []
     for batch, output in zip(training, outputs, strict=True):
         x, y = (np.asarray(a[..., channel], np.float64).ravel() for a in (batch, output))
-        slope = np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2)
+        seen = np.isfinite(y)
+        if seen.sum() < 3:
+            return asked
         variances.append(x.var())
+        x, y = x[seen], y[seen]
+        slope = np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2)
         inverse.append(1 / slope**2 if slope else np.inf)
     if not np.all(np.isfinite(inverse)):
         return asked
@@ -92,8 +99,9 @@ def normalised(batch: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilo
         array([[-1.],
                [ 1.]])
     """
-    reach = (np.abs(np.asarray(batch, np.float64)) + np.abs(mean)) / np.sqrt(variance + epsilon)
-    return Normalised(reference.normalise(batch, mean, variance, epsilon), ROUNDING * reach)
+    with np.errstate(all="ignore"):  # a wrong layer's variance may be 0 or negative, with which nothing then fits
+        reach = (np.abs(np.asarray(batch, np.float64)) + np.abs(mean)) / np.sqrt(variance + epsilon)
+        return Normalised(reference.normalise(batch, mean, variance, epsilon), ROUNDING * reach)
 
 
 def with_own_moments(batch: np.ndarray, epsilon: float) -> Normalised:
@@ -111,21 +119,21 @@ def with_own_moments(batch: np.ndarray, epsilon: float) -> Normalised:
     return normalised(batch, batch_mean(batch), batch_variance(batch), epsilon)
 
 
-def with_ghosts(batch: np.ndarray, parts: int, epsilon: float) -> Normalised:
-    """Normalises each ghost batch of a batch, as `reference.ghost_moments` defines them, with its own moments.
+def with_ghosts(batch: np.ndarray, cut: Cut, epsilon: float) -> Normalised:
+    """Normalises each ghost batch of a batch with its own moments.
 
     Args:
         batch: the inputs of one call, [batch, ..., channels].
-        parts: the number of ghost batches.
+        cut: how the batch is cut into ghost batches.
         epsilon: added to the variance before its square root.
 
     Example:
-        >>> with_ghosts(np.array([[1.0], [5.0], [3.0], [9.0]]), 2, 0.0).values.ravel()
+        >>> with_ghosts(np.array([[1.0], [5.0], [3.0], [9.0]]), Cut(parts=2), 0.0).values.ravel()
         array([-1., -1.,  1.,  1.])
     """
     values, slack = np.empty(batch.shape), np.empty(batch.shape)
-    for rows, mean, variance in reference.ghost_moments(batch, parts):
-        part = normalised(batch[rows], mean, variance, epsilon)
+    for rows in cut.rows(len(batch)):
+        part = with_own_moments(batch[rows], epsilon)
         values[rows], slack[rows] = part.values, part.slack
     return Normalised(values, slack)
 
@@ -134,7 +142,7 @@ def fit(found: Iterable[np.ndarray], expected: Iterable[Normalised]) -> Affine |
     """Fits one gamma and one beta per channel to the outputs of all calls.
 
     Args:
-        found: the output of each call, [batch, ..., channels] float32.
+        found: the output of each call, [batch, ..., channels] float32; NaN where it is not known.
         expected: the normalised inputs of each call.
 
     Returns:
@@ -150,15 +158,23 @@ def fit(found: Iterable[np.ndarray], expected: Iterable[Normalised]) -> Affine |
         np.concatenate([np.asarray(part, np.float64).reshape(-1, part.shape[-1]) for part in parts])
         for parts in (list(found), [call.values for call in calls], [call.slack for call in calls])
     )
+    if np.any(np.isinf(outputs)) or not np.all(np.isfinite(values)):
+        return None
     gammas, betas = [], []
-    for y, x, allowed in zip(outputs.T, values.T, slack.T, strict=True):
+    for every, normal, rounding in zip(outputs.T, values.T, slack.T, strict=True):
+        seen = ~np.isnan(every)
+        if seen.sum() < 2:
+            gammas.append(np.nan)
+            betas.append(np.nan)
+            continue
+        y, x, allowed = every[seen], normal[seen], rounding[seen]
         (gamma, beta), *_ = np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y, rcond=None)
         missed = np.abs(y - (gamma * x + beta))
         if abs(gamma) < TOLERANCE or np.any(missed > TOLERANCE * (1 + np.abs(y)) + abs(gamma) * allowed):
             return None
         gammas.append(gamma)
         betas.append(beta)
-    return Affine(np.array(gammas), np.array(betas))
+    return Affine(np.array(gammas), np.array(betas)) if np.any(np.isfinite(gammas)) else None
 
 
 def affine_of(uses: str, batch: np.ndarray, output: np.ndarray, epsilon: float) -> Affine | None:
@@ -180,7 +196,7 @@ def affine_of(uses: str, batch: np.ndarray, output: np.ndarray, epsilon: float) 
     """
     if uses == "batch":
         return fit([output], [with_own_moments(batch, epsilon)])
-    fits = [fit([output], [with_ghosts(batch, parts, epsilon)]) for parts in GHOST_PARTS if uses == "ghost"]
+    fits = [fit([output], [with_ghosts(batch, cut, epsilon)]) for cut in CUTS if uses == "ghost"]
     return next((affine for affine in fits if affine is not None), None)
 
 
@@ -218,8 +234,8 @@ def training_uses(
         statistics = zip(training, means[i:], variances[j:], strict=False)
         if fit(outputs, (normalised(b, m, v, epsilon) for b, m, v in statistics)) is not None:
             return "moving"
-    for parts in GHOST_PARTS:
-        if fit(outputs, (with_ghosts(batch, parts, epsilon) for batch in training)) is not None:
+    for cut in CUTS:
+        if fit(outputs, (with_ghosts(batch, cut, epsilon) for batch in training)) is not None:
             return "ghost"
     return "renorm" if _is_renorm(training, outputs, means, variances, epsilon) else "unknown"
 

@@ -1,21 +1,22 @@
 """Builds a model that is ready to train, from settings and a dataset."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
+from bnexp.config.blame import blaming
 from bnexp.config.make import make
 from bnexp.config.settings import Settings
 from bnexp.dataset import Dataset
-from bnexp.engine.compiled import CompiledEngine
+from bnexp.engine.fitting import fitting_engine
 from bnexp.engine.model import Model
-from bnexp.engine.session import SessionEngine
 from bnexp.errors import UserError
 from bnexp.graph import Graph
 from bnexp.graph.build import build_graph
-from bnexp.graph.layer import layer_maker
-
-ENGINES: Mapping[str, type[CompiledEngine | SessionEngine]] = {"compiled": CompiledEngine, "session": SessionEngine}
+from bnexp.graph.custom.seeds import seeded
+from bnexp.graph.layer import is_variant, layer_maker
 
 
 def build_model(settings: Settings, dataset: Dataset, device: str) -> Model:
@@ -37,9 +38,10 @@ def build_model(settings: Settings, dataset: Dataset, device: str) -> Model:
     """
     # names, seeds and cached functions of one run must not affect the next
     tf.keras.backend.clear_session(free_memory=False)  # a sweep collects its garbage between jobs anyway
-    engine = ENGINES[settings.engine](graph_builder(settings, dataset), device=device)
+    build = graph_builder(settings, dataset)
+    engine, note = fitting_engine(settings.engine, make(settings, "variant"), build, device, updates=settings.updates)
     check_batch_size(settings.batch_size, engine.graph, dataset)
-    return Model(engine)
+    return Model(engine, note)
 
 
 def graph_builder(settings: Settings, dataset: Dataset) -> Callable[[], Graph]:
@@ -57,9 +59,22 @@ def graph_builder(settings: Settings, dataset: Dataset) -> Callable[[], Graph]:
         ...     list(graph_builder(settings, dataset)().layers)
         ['bn1', 'bn2', 'bn3']
     """
-    network, make_layer = make(settings, "network"), layer_maker(make(settings, "variant"))
+    network, variant = make(settings, "network"), make(settings, "variant")
+    target = settings.network["_target_"]
+    if settings.updates != "auto" and is_variant(variant):
+        raise UserError(
+            f"updates={settings.updates} is for a layer of your own: {settings.variant['_target_']} runs its updates "
+            "in its own way. Leave updates out."
+        )
+    make_layer = layer_maker(
+        variant,
+        updates=settings.updates,
+        seed=settings.seed,
+        decay=settings.decay,
+        epsilon=settings.epsilon,
+    )
     return lambda: build_graph(
-        network,
+        network if target.startswith("bnexp.") else partial(_theirs, target, network),
         make_layer,
         make(settings, "optimizer"),
         example_shape=dataset.x_train.shape[1:],
@@ -95,3 +110,18 @@ def check_batch_size(batch_size: int, graph: Graph, dataset: Dataset) -> None:
             "be its beta, and nothing could be learnt. "
             "Take batch_size=2 or more; it is eval_batch_size that may be 1."
         )
+
+
+def _theirs(
+    target: str, network: Callable[..., tf.Tensor], inputs: tf.Tensor, *, seed: int, **arguments: Any
+) -> tf.Tensor:
+    """Calls a user's own network, whose initialisers may ask for a seed and whose mistakes are told as theirs."""
+    with seeded(seed), blaming(f"network._target_={target}", target, tried=f"inputs {inputs.shape}"):
+        logits = network(inputs, seed=seed, **arguments)
+    if not isinstance(logits, tf.Tensor) or logits.shape[-1] != arguments["num_classes"]:
+        found = logits.shape if isinstance(logits, tf.Tensor) else type(logits).__name__
+        raise UserError(
+            f"network._target_={target} returned {found}, and not the logits. Let it return a tensor [batch, "
+            f"num_classes], here [?, {arguments['num_classes']}]."
+        )
+    return logits

@@ -15,6 +15,8 @@ from bnexp.dataset import Dataset
 from bnexp.engine import by_name
 from bnexp.engine.build import build_model, check_batch_size
 from bnexp.engine.model import Model
+from bnexp.errors import UserError
+from bnexp.graph.layer import is_variant
 
 v1 = tf.compat.v1
 
@@ -40,6 +42,28 @@ _datasets: dict[str, Dataset] = {}
 _findings: WeakKeyDictionary[Model, dict[str, Any]] = WeakKeyDictionary()
 
 
+def load_dataset(settings: Settings) -> Dataset:
+    """Loads the dataset of the settings.
+
+    Args:
+        settings: the settings of the run.
+
+    Raises:
+        UserError: `make` rejects the dataset, or a user's own function returns something else.
+
+    Example:
+        >>> load_dataset(settings).num_classes
+        10
+    """
+    dataset = make(settings, "dataset")
+    if not isinstance(dataset, Dataset):
+        raise UserError(
+            f"dataset._target_={settings.dataset['_target_']} returned {type(dataset).__name__}, and not a Dataset. "
+            "End it with bnexp.dataset.make_dataset(x_train, y_train, x_test, y_test, source=...)."
+        )
+    return dataset
+
+
 def cached_dataset(settings: Settings) -> Dataset:
     """Returns the dataset of the settings; the same object as for the last call if that had the same dataset.
 
@@ -59,7 +83,7 @@ def cached_dataset(settings: Settings) -> Dataset:
     key = json.dumps(settings.dataset, sort_keys=True)
     if key not in _datasets:
         _datasets.clear()
-        _datasets[key] = make(settings, "dataset")
+        _datasets[key] = load_dataset(settings)
     return _datasets[key]
 
 
@@ -82,12 +106,16 @@ def cached_model(settings: Settings, dataset: Dataset, device: str) -> Model:
         >>> cached_model(replace(settings, seed=1), dataset, "/CPU:0") is first
         True
     """
-    parts = [settings.network, settings.variant, settings.optimizer, settings.engine]
+    parts: list[Any] = [settings.network, settings.variant, settings.optimizer, settings.engine, settings.updates]
+    custom = not settings.network["_target_"].startswith("bnexp.") or not is_variant(make(settings, "variant"))
+    if custom:
+        # a custom layer may take them by other names, and draw by the seed; a custom network too
+        parts += [settings.decay, settings.epsilon, settings.seed]
     key = json.dumps([parts, dataset.x_train.shape[1:], dataset.num_classes, device], sort_keys=True)
     kept = _models.pop(key, None)
     if kept is not None:
         check_batch_size(settings.batch_size, kept.model.graph, dataset)
-        drawn = _initial_weights(settings, dataset)
+        drawn = {} if custom else _initial_weights(settings, dataset)
         if drawn.keys() <= kept.initial.keys():
             kept.model.assign(kept.initial | drawn)
         else:

@@ -40,8 +40,10 @@ class Model:
 
     Args:
         engine: holds the graph and its variables, and runs it.
+        note: a line for the user about how the graph is run; mostly empty.
 
     Attributes:
+        note: the same line.
         graph: the graph of the network.
         layers: the names of the layers that keep moving statistics, in the order in which data passes through them.
         rank: the rank of the first layer's input: 2 after a dense layer, 4 after a convolution.
@@ -53,8 +55,8 @@ class Model:
         (5, 10)
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self.graph = engine, engine.graph
+    def __init__(self, engine: Engine, note: str = "") -> None:
+        self._engine, self.graph, self.note = engine, engine.graph, note
         self._programs: dict[tuple[tuple[str, ...], tuple[Constant, ...], int | None], Program] = {}
         self.layers = tuple(name for name, layer in engine.graph.layers.items() if keeps_statistics(layer))
         self.rank = next(iter(engine.graph.layer_ranks.values()))

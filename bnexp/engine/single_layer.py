@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bnexp.engine import Engine
-from bnexp.engine.compiled import CompiledEngine
-from bnexp.engine.session import SessionEngine
+from bnexp.engine.engines import ENGINES
 from bnexp.graph import Graph, Of, OutputName, Subgraph
 from bnexp.graph.build import build_graph
 from bnexp.graph.layer import layer_maker
@@ -29,6 +28,7 @@ def lone_layer(
     engine: Literal["compiled", "session"],
     decay: float,
     epsilon: float,
+    updates: str = "auto",
 ) -> Engine:
     """Builds one batch-norm layer as a network, by `lone_graph`, in an engine on the CPU.
 
@@ -38,18 +38,20 @@ def lone_layer(
         engine: the engine to build it in; `"session"` is the reference, and is built faster.
         decay: the weight in [0, 1) that the old average keeps; given to the factory if it takes `decay`.
         epsilon: added to a variance before its square root; given to the factory if it takes `epsilon`.
+        updates: how the updates of a custom layer are run, see `layer_maker`.
 
     Example:
         >>> engine = lone_layer(update_ops.BatchNorm, (3,), engine="session", decay=0.9, epsilon=1e-3)
         >>> engine.state()["bn/moving_variance"]
         array([1., 1., 1.], dtype=float32)
     """
-    build = partial(lone_graph, factory, example_shape, decay=decay, epsilon=epsilon)
-    engines: dict[str, Callable[..., Engine]] = {"compiled": CompiledEngine, "session": SessionEngine}
-    return engines[engine](build, device="/CPU:0")
+    build = partial(lone_graph, factory, example_shape, decay=decay, epsilon=epsilon, updates=updates)
+    return ENGINES[engine](build, device="/CPU:0")
 
 
-def lone_graph(factory: Callable[..., Any], example_shape: tuple[int, ...], *, decay: float, epsilon: float) -> Graph:
+def lone_graph(
+    factory: Callable[..., Any], example_shape: tuple[int, ...], *, decay: float, epsilon: float, updates: str = "auto"
+) -> Graph:
     """Builds one layer as a network in the current graph; its train op changes only what the layer itself updates.
 
     Args:
@@ -57,6 +59,7 @@ def lone_graph(factory: Callable[..., Any], example_shape: tuple[int, ...], *, d
         example_shape: the shape of one example, [channels] or [height, width, channels].
         decay: the weight in [0, 1) that the old average keeps; given to the factory if it takes `decay`.
         epsilon: added to a variance before its square root; given to the factory if it takes `epsilon`.
+        updates: how the updates of a custom layer are run, see `layer_maker`.
 
     Example:
         >>> with tf.Graph().as_default():
@@ -65,7 +68,7 @@ def lone_graph(factory: Callable[..., Any], example_shape: tuple[int, ...], *, d
     """
     return build_graph(
         lambda inputs, *, batch_norm, num_classes, seed: batch_norm(inputs, LAYER),
-        layer_maker(factory, decay=decay, epsilon=epsilon),
+        layer_maker(factory, updates=updates, decay=decay, epsilon=epsilon),
         # with a step size of 0 the train op and all updates run, but gamma and beta stay as they are
         v1.train.GradientDescentOptimizer(0.0),
         example_shape=tuple(example_shape),
@@ -98,6 +101,8 @@ def run_calls(engine: Engine, subgraph: Subgraph, batches: np.ndarray) -> dict[O
     if not calls:
         return {"outputs": np.zeros(batches.shape, np.float32)}
     wanted = [name for name in subgraph.outputs if name in _WANTED]
+    if wanted == ["outputs"] and "loss" in subgraph.outputs:
+        wanted.append("loss")  # a training step then runs, although no statistic was found that waits for it
     return engine.program(subgraph.only(wanted), calls=calls)(arrays, rows)
 
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+import tensorflow as tf
 
 from bnexp import names
 from bnexp.dataset import Dataset
 from bnexp.engine.model import Model
+from bnexp.errors import first_line
 
 # examples per batch of the control evaluation in large batches
 LARGE_BATCH = 1000
@@ -38,12 +40,15 @@ class Controls:
         headline: the evaluation in inference mode at eval_batch_size; its accuracy is what runs are compared by.
         batched: the evaluation in inference mode in batches of LARGE_BATCH; it gives the same predictions unless
             inference uses its batch.
-        batch_statistics: the evaluation in batch mode at eval_batch_size, as with a forgotten training flag.
+        batch_statistics: the evaluation in batch mode at eval_batch_size, as with a forgotten training flag; None if
+            the layer cannot train on so few examples, as one that splits its batch cannot on a single one.
+        left_out: why there are no `batch_statistics`; empty if there are.
     """
 
     headline: Evaluation
     batched: Evaluation
-    batch_statistics: Evaluation
+    batch_statistics: Evaluation | None
+    left_out: str = ""
 
     @property
     def flips(self) -> int:
@@ -60,7 +65,7 @@ class Controls:
         return {
             names.ACCURACY: self.headline.accuracy,
             names.ACCURACY_BATCHED: self.batched.accuracy,
-            names.ACCURACY_BATCH_STATISTICS: self.batch_statistics.accuracy,
+            **({names.ACCURACY_BATCH_STATISTICS: self.batch_statistics.accuracy} if self.batch_statistics else {}),
             names.FLIPS: float(self.flips),
             names.MOVED: self.headline.moved,
             names.TEST_SECONDS: self.headline.seconds,
@@ -80,11 +85,14 @@ def evaluate_controls(model: Model, dataset: Dataset, *, eval_batch_size: int) -
         0.0
     """
     inputs, labels = dataset.x_test, dataset.y_test
-    return Controls(
-        headline=evaluate(model, inputs, labels, batch_size=eval_batch_size),
-        batched=evaluate(model, inputs, labels, batch_size=LARGE_BATCH),
-        batch_statistics=evaluate(model, inputs, labels, batch_size=eval_batch_size, batch_mode=True),
-    )
+    headline = evaluate(model, inputs, labels, batch_size=eval_batch_size)
+    batched = evaluate(model, inputs, labels, batch_size=LARGE_BATCH)
+    try:
+        as_in_training = evaluate(model, inputs, labels, batch_size=eval_batch_size, batch_mode=True)
+    except (tf.errors.OpError, ValueError) as error:  # of an op that is run, or whose shapes are already known
+        why = f"by batch statistics: left out, the layer cannot be run in training mode on {eval_batch_size} at a time"
+        return Controls(headline, batched, None, f"{why} ({first_line(error)})")
+    return Controls(headline, batched, as_in_training)
 
 
 def evaluate(

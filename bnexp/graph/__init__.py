@@ -19,8 +19,11 @@ from bnexp.variant import AveragingBatchNorm, BatchNorm
 # the value of a placeholder that is the same in every call: a training flag, or the shape of a batch
 Constant = bool | tuple[int, ...]
 
-# called with a layer's name; returns the batch-norm layer
-MakeLayer = Callable[[str], BatchNorm]
+# the shape of a layer's inputs, [batch, ..., channels]; None for the length of the batch
+Shape = tuple[int | None, ...]
+
+# called with a layer's name and the shape of its inputs; returns the batch-norm layer
+MakeLayer = Callable[[str, Shape], BatchNorm]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def build_graph(
     Args:
         network: builds one forward pass; called once for training, and a second time for inference if a layer takes its
             training flag as a Python bool.
-        make_layer: makes the batch-norm layer of a given name; called once for each layer.
+        make_layer: makes the batch-norm layer of a given name for inputs of a given shape; called once for each layer.
         optimizer: a tf.compat.v1.train optimizer, which the first layer's `train_op` uses for the step.
         example_shape: the shape of one example: [features], or [height, width, channels].
         num_classes: the number of the network's outputs.
@@ -74,7 +74,7 @@ def build_graph(
 
         def batch_norm(hidden: tf.Tensor, name: str) -> tf.Tensor:
             if name not in layers:
-                layers[name] = make_layer(name)
+                layers[name] = make_layer(name, tuple(hidden.shape))
             layer = layers[name]
             layer_inputs[name] = hidden
             layer_outputs[name] = layer(hidden, flag if layer.traits.flag == "tensor" else training)

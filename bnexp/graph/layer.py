@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import tensorflow as tf
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -13,12 +12,11 @@ from bnexp.config.nearest import did_you_mean
 from bnexp.config.paths import CONF_DIR, names_in
 from bnexp.config.renamed import renamed_variant
 from bnexp.errors import UserError
-from bnexp.graph import MakeLayer
-from bnexp.graph.custom_layer import FLAGS, CustomLayer
+from bnexp.graph import Graph, MakeLayer, Shape
+from bnexp.graph.custom.arguments import Place, flattened
+from bnexp.graph.custom.layer import CustomLayer
+from bnexp.graph.custom.trial import Adaptation, adapt
 from bnexp.variant import BatchNorm
-
-# the arguments that a factory may require; a function that requires others is the layer itself
-GIVEN = ("name", "decay", "epsilon")
 
 
 def variant_factory(name: str, *, decay: float, epsilon: float) -> Callable[..., Any]:
@@ -45,65 +43,103 @@ def variant_factory(name: str, *, decay: float, epsilon: float) -> Callable[...,
         raise UserError(f"variant={name}: there is no {name}.yaml in conf/variant. {advice}")
     node = OmegaConf.load(CONF_DIR / "variant" / f"{name}.yaml")
     config = OmegaConf.create({"decay": decay, "epsilon": epsilon, "variant": node})
-    factory: Callable[..., Any] = instantiate(config.variant)
+    factory: Callable[..., Any] = flattened(instantiate(config.variant))
     return factory
 
 
-def layer_maker(factory: Callable[..., Any], **overrides: Any) -> MakeLayer:
-    """Returns a function that makes the layer of a given name.
+def layer_maker(factory: Callable[..., Any], *, updates: str = "auto", seed: int = 0, **overrides: float) -> MakeLayer:
+    """Returns a function that makes the layer of a given name, for inputs of a given shape.
 
     Args:
-        factory: a class or a function whose result is called as `layer(inputs, training)`, or a function of inputs and
-            flag that is the layer itself; or a `functools.partial` of one, as a config's variant node gives. A layer
-            that was not written for bnexp is adapted by `CustomLayer`.
-        **overrides: arguments that replace those of the config, such as `decay=0.9`. They, and `name`, are passed on
-            only if the factory takes an argument of that name.
+        factory: the class of a variant, or a user's own class or function, which is adapted by `bnexp.graph.custom`; or
+            a `functools.partial` of one, as a config's variant node gives.
+        updates: what the train op of a custom layer runs besides the step: `"auto"` (whatever updates the layer has
+            left), `"minimize"` (nothing), `"update_ops"`, or the name of a collection.
+        seed: decides what a custom layer's random initialisers draw.
+        **overrides: `decay` and `epsilon`, which replace those of the config; they are passed on only if the factory
+            takes them, a custom layer also by other usual names.
+
+    Raises:
+        UserError: a custom layer cannot be made or called.
 
     Example:
-        >>> layer_maker(update_ops.BatchNorm, decay=0.9, epsilon=1e-3)("bn1").name
+        >>> layer_maker(update_ops.BatchNorm, decay=0.9, epsilon=1e-3)("bn1", (None, 100)).name
         'bn1'
     """
-    parameters = inspect.signature(factory.func if isinstance(factory, partial) else factory).parameters
+    factory = flattened(factory)
+    if isinstance(factory, partial) and not is_variant(factory):
+        # what every variant's node has: a custom layer is given these by whatever names it has for them
+        kept = {key: value for key, value in factory.keywords.items() if key not in overrides}
+        factory = partial(factory.func, *factory.args, **kept)
+    adaptations: dict[Shape, Adaptation] = {}
 
-    def make(name: str) -> BatchNorm:
-        given = {key: value for key, value in (overrides | {"name": name}).items() if accepts(factory, key)}
-        if _is_layer(factory):
-            flag = next((word for word in FLAGS if word in parameters), None)
-            call = _flag_by_name(partial(factory, **given), flag)
-            return CustomLayer(name, lambda: call, scoped="name" in given)
-        layer = factory(**given)
-        if hasattr(layer, "traits") and hasattr(layer, "train_op"):
-            return layer  # type: ignore[no-any-return]
-        return CustomLayer(name, lambda: factory(**given), scoped="name" in given)
+    def make(name: str, shape: Shape) -> BatchNorm:
+        if is_variant(factory):
+            given = {key: value for key, value in (overrides | {"name": name}).items() if accepts(factory, key)}
+            return factory(**given)  # type: ignore[no-any-return]
+        place = Place(name, shape, overrides.get("decay"), overrides.get("epsilon"), updates, seed)
+        if shape not in adaptations:
+            adaptations[shape] = adapt(factory, place)
+        found = adaptations[shape]
+        layer = CustomLayer(found.way, place, statistics=found.statistics)
+        return layer.thing if is_variant(layer.thing) else layer
 
     return make
 
 
+def is_variant(factory: Any) -> bool:
+    """Tells whether a layer, or what makes one, is written for bnexp: it has traits and a train op of its own.
+
+    Args:
+        factory: a layer, its class, or a `functools.partial` of that.
+
+    Example:
+        >>> is_variant(update_ops.BatchNorm), is_variant(tf.keras.layers.BatchNormalization)
+        (True, False)
+    """
+    target = flattened(factory).func if isinstance(factory, partial) else factory
+    return hasattr(target, "traits") and hasattr(target, "train_op")
+
+
 def accepts(factory: Callable[..., Any], name: str) -> bool:
-    """Tells whether a factory takes an argument of a given name, by itself or by `**kwargs`.
+    """Tells whether a variant's factory takes an argument of a given name.
 
     Args:
         factory: a class or a function, or a `functools.partial` of one.
         name: the name of the argument, such as `"decay"`.
 
     Example:
-        >>> accepts(update_ops.BatchNorm, "decay"), accepts(lambda inputs, training: inputs, "decay")
+        >>> accepts(update_ops.BatchNorm, "decay"), accepts(update_ops.BatchNorm, "momentum")
         (True, False)
     """
-    parameters = inspect.signature(factory.func if isinstance(factory, partial) else factory).parameters
-    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    target = flattened(factory).func if isinstance(factory, partial) else factory
+    return name in inspect.signature(target).parameters
 
 
-def _is_layer(factory: Callable[..., Any]) -> bool:
-    """Tells whether `factory` is a function of inputs and flag, and so the layer itself and not a factory."""
-    if inspect.isclass(factory.func if isinstance(factory, partial) else factory):
-        return False
-    return any(
-        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name not in GIVEN
-        for p in inspect.signature(factory).parameters.values()
-    )
+def updates_left(graph: Graph) -> list[str]:
+    """Returns where custom layers have left the updates that the train op runs; empty if they have left none.
+
+    Args:
+        graph: the network's graph, whose train op has been made.
+
+    Example:
+        >>> updates_left(model.graph)
+        []
+    """
+    found = [one.where for layer in graph.layers.values() for one in getattr(layer, "left", ())]
+    return list(dict.fromkeys(found))
 
 
-def _flag_by_name(function: Callable[..., tf.Tensor], flag: str | None) -> Callable[[tf.Tensor, Any], tf.Tensor]:
-    """Returns `function` as one of (inputs, flag); `flag` is the parameter that takes the flag, None the second one."""
-    return lambda inputs, training: function(inputs, **{flag: training}) if flag else function(inputs, training)
+def taken_by(layer: Any) -> frozenset[str]:
+    """Returns those of `"decay"` and `"epsilon"` that reach a layer; a variant takes what its class takes.
+
+    Args:
+        layer: one of `Graph.layers`.
+
+    Example:
+        >>> sorted(taken_by(model.graph.layers["bn1"]))
+        ['decay', 'epsilon']
+    """
+    if isinstance(layer, CustomLayer):
+        return layer.takes
+    return frozenset(name for name in ("decay", "epsilon") if accepts(type(layer), name))

@@ -67,6 +67,8 @@ def _load_config(path: Path, source: str, keys: Sequence[str]) -> dict[str, Any]
         restored = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except Exception as error:  # damaged YAML raises errors of many types
         raise UserError(f"{source}: its config.yaml is damaged ({first_line(error)}). Restore another run.") from error
+    if isinstance(restored, dict):
+        restored = {"updates": "auto"} | restored  # runs of older versions have no such key
     missing = [key for key in keys if not isinstance(restored, dict) or key not in restored]
     if missing or not isinstance(restored, dict):
         raise UserError(

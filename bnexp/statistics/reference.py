@@ -221,6 +221,30 @@ def cumulative(values: np.ndarray, initial: float, decay: float) -> np.ndarray:
     return np.cumsum(values, axis=0) / np.arange(1, len(values) + 1).reshape(-1, *[1] * (values.ndim - 1))
 
 
+def ema_num_updates(values: np.ndarray, initial: float, decay: float, first: int = 0) -> np.ndarray:
+    """The average of tf.train.ExponentialMovingAverage with num_updates: decay is `min(decay, (1 + n) / (10 + n))`.
+
+    Args:
+        values: the statistic of each batch, [T, channels].
+        initial: the value of `moving` before the first batch; little of it is left after a few batches.
+        decay: the largest weight of the old average, in [0, 1).
+        first: the number n of updates that is told with the first batch; it grows by 1 with each batch.
+
+    Example:
+        >>> ema_num_updates(np.array([[1.0], [1.0]]), 0.0, 0.9).round(3)
+        array([[0.9  ],
+               [0.982]])
+    """
+    counts = iter(range(first, first + len(values)))
+
+    def update(moving: np.ndarray, value: np.ndarray) -> np.ndarray:
+        n = next(counts)
+        weight = min(decay, (1 + n) / (10 + n))
+        return weight * moving + (1 - weight) * value
+
+    return _accumulate(values, initial, update)
+
+
 RECURRENCES: dict[str, Recurrence] = {
     "ema": ema,
     "zero_debias": zero_debias,

@@ -34,7 +34,7 @@ class BatchNorm:
         attachment="nothing",
         moving="never",
         inference_uses="batch",
-        verdict="updates_never_run",
+        verdict="batch_statistics_at_inference",
     )
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:

@@ -27,7 +27,7 @@ class BatchNorm:
         attachment="none",
         moving="never",
         training_uses="moving",
-        verdict="updates_never_run",
+        verdict="moving_statistics_in_training",
     )
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:

@@ -32,7 +32,7 @@ class BatchNorm:
         attachment="in_place",
         moving="never",
         training_uses="moving",
-        verdict="updates_never_run",
+        verdict="moving_statistics_in_training",
     )
 
     def __init__(self, *, name: str, decay: float, epsilon: float) -> None:

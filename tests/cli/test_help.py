@@ -1,12 +1,14 @@
 """What `--help` prints: all there is to choose, in the words of the config's own file, without waiting for Hydra."""
 
+import re
 import subprocess
 import sys
 
 import pytest
-from small import compose
+from small import client, compose, run_here
 
 from bnexp.cli.help import WIDTH, manual
+from bnexp.cli.metrics import METRICS
 from bnexp.config.paths import CONF_DIR
 from bnexp.config.schema import GROUPS
 
@@ -50,3 +52,14 @@ def test_the_answer_needs_no_hydra(flag, tmp_path):
     line = [sys.executable, "-c", program, flag]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"{TEXT}\nset()\n"
+
+
+def test_every_metric_of_a_run_is_explained(folder):
+    """With layers and percentiles left open, as the text has them."""
+    result = run_here(folder, "steps=3", "network.widths=[4]", "batch_size=10")
+    history = {metric for metric in client(folder).get_run(result.run_id).data.metrics}
+    assert history >= result.metrics.keys()
+    for name in history:
+        general = re.sub(r"/bn1/", "/<layer>/", name)
+        shown = re.sub(r"/p\d+$", "/p15", general)
+        assert shown in METRICS, name

@@ -14,6 +14,7 @@ from bnexp.config.schema import GROUPS
         ("decay=abc", "Value 'abc' of type 'str' could not be converted to Float"),
         ("steps=1.5", "Value '1.5' of type 'float' could not be converted to Integer"),
         ("steps=null", "field 'steps' is not Optional"),
+        ("updates=null", "field 'updates' is not Optional"),
         ("resume=perhaps", "Value 'perhaps' is not a valid bool"),
         ("varient=ema", "Key 'varient' not in 'Config'"),
         ("variant.decy=0.9", "Key 'decy' is not in struct"),

@@ -14,6 +14,7 @@ def test_the_defaults_are_the_interface_s():
     check_settings(config)
     assert (config.decay, config.epsilon, config.eval_batch_size) == (0.9, 1e-3, 1)
     assert (config.device, config.engine) == ("auto", "compiled")
+    assert config.updates == "auto"
     assert (config.restore, config.resume, config.reuse, config.verbose) == (None, False, True, False)
     assert (config.tracking.uri, config.tracking.experiment) == ("sqlite:///runs/mlflow.db", "bnexp")
     assert config.variant["_target_"] == "bnexp.variant.update_ops.BatchNorm"
@@ -63,6 +64,11 @@ def test_each_optimizer_brings_its_own_learning_rate():
         ("eval_batch_size=0", "eval_batch_size must be at least 1, got 0. 1 is what production sends."),
         ("device=tpu", "device must be auto, cpu or gpu, got 'tpu'. Auto takes a GPU if there is one."),
         ("engine=eager", "engine must be compiled or session, got 'eager'. Compiled is the fast one."),
+        (
+            "updates=' '",
+            "updates must be auto, minimize, update_ops or the name of a collection, got ' '. "
+            "Auto runs what a layer of your own has left, wherever that is.",
+        ),
         ("tracking.uri=", "tracking.uri must be a tracking URI, got ''. Leave it out to keep runs in runs/mlflow.db."),
         ("tracking.experiment=' '", "tracking.experiment must be a name, got ' '. Leave it out for bnexp."),
         ("dataset=npz", "dataset.path must be given, and has no default. Write dataset.path=VALUE."),
@@ -98,7 +104,8 @@ def test_no_added_key_goes_unheard(override, message):
 
 
 @pytest.mark.parametrize(
-    "override", ["decay=0", "decay=0.9999999", "batch_size=1", "steps=1", "seed=0", "seed=4294967295"]
+    "override",
+    ["decay=0", "decay=0.9999999", "batch_size=1", "steps=1", "seed=0", "seed=4294967295", "updates=my_updates"],
 )
 def test_the_ends_of_the_ranges(override):
     check_settings(settings(override))

@@ -14,7 +14,7 @@ import numpy as np
 import reference
 import tensorflow as tf
 
-from bnexp.engine.build import ENGINES
+from bnexp.engine.engines import ENGINES
 from bnexp.engine.single_layer import LAYER
 from bnexp.graph import Graph, Of, OutputName, Subgraph
 from bnexp.graph.ancestry import ancestor_types, ancestors, bodies_write, handles, is_write

@@ -81,6 +81,16 @@ class KerasInside:
         return tf.function(lambda x: self.layer(x, training=training), autograph=False)(inputs)
 
 
+class KerasInABareGraph:
+    """Keras's layer called as its users call it; whoever builds the graph has to run what it assigns."""
+
+    def __init__(self, decay, epsilon):
+        self.layer = tf.keras.layers.BatchNormalization(momentum=decay, epsilon=epsilon)
+
+    def __call__(self, inputs, training):
+        return self.layer(inputs, training=training)
+
+
 class OwnTrainOp:
     """tf.layers' manner: UPDATE_OPS, and a train op that runs it."""
 
@@ -168,6 +178,7 @@ RIGHT: list[Callable] = [
     Stateful,
     placeholder_flag,
     KerasInside,
+    KerasInABareGraph,
     OwnTrainOp,
     DebiasedWhenRead,
     kept_axes,
@@ -344,20 +355,9 @@ def own_set_each(inputs, training, decay, epsilon):
         return tf.nn.batch_normalization(inputs, batch_mean, batch_variance, None, None, epsilon)
 
 
-class KerasInABareGraph:
-    """Keras's layer called in a graph, where nothing runs its assignments."""
-
-    def __init__(self, decay, epsilon):
-        self.layer = tf.keras.layers.BatchNormalization(momentum=decay, epsilon=epsilon)
-
-    def __call__(self, inputs, training):
-        return self.layer(inputs, training=training)
-
-
 # what each is to be called
 BROKEN: dict[Callable, str] = {
     forgotten_update: "updates_never_run",
-    KerasInABareGraph: "updates_never_run",
     own_set_each: "separate_statistics",
     average_of_tensors: "wrong_recurrence",
     NoAverages: "batch_statistics_at_inference",

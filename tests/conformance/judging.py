@@ -16,8 +16,9 @@ from bnexp.diagnosis.evidence import Evidence, gather_evidence
 from bnexp.diagnosis.fingerprint import fingerprint
 from bnexp.diagnosis.verdict import Diagnosis
 from bnexp.evaluation.evaluate import Evaluation
+from bnexp.evaluation.harm import Harm
 from bnexp.graph.build import build_graph
-from bnexp.graph.layer import accepts, layer_maker
+from bnexp.graph.layer import layer_maker
 
 v1 = tf.compat.v1
 
@@ -27,6 +28,8 @@ RANKS: dict[str | int, int] = {"mlp": 2, "cnn": 4, 2: 2, 4: 4}
 SHAPES = {2: (6,), 4: (4, 4, 1)}
 
 UNMOVED = Evaluation(np.zeros(1, np.int64), accuracy=0.5, moved=0.0, seconds=0.0)
+
+UNHARMED = Harm(0.5, float("nan"), float("nan"), flips=0)
 
 
 def in_a_row(inputs: tf.Tensor, *, batch_norm: Any, num_classes: int, seed: int) -> tf.Tensor:
@@ -62,10 +65,10 @@ def evidence(factory: Callable[..., Any], network: str | int) -> Evidence:
         decay=0.9,
         steps=10_000,
         replaced=False,
-        accepts_decay=accepts(factory, "decay"),
         trajectories=None,
         before=UNMOVED,
         batched=UNMOVED,
+        harm=UNHARMED,
     )
 
 

@@ -94,13 +94,14 @@ def test_every_verdict_has_a_variant():
 
 
 def test_verdicts_stand_in_the_order_of_their_gravity():
-    # wrong in kind comes before wrong in degree: a layer with several mistakes is named by the first that applies
+    # a layer with several mistakes is named by the first that applies: a cause comes before its consequences, as the
+    # wrong mode before the updates that it keeps from running, and wrong in kind before wrong in degree
     assert list(VERDICTS) == [
         "no_statistics",
-        "updates_never_run",
-        "separate_statistics",
         "moving_statistics_in_training",
         "batch_statistics_at_inference",
+        "updates_never_run",
+        "separate_statistics",
         "leaks_at_inference",
         "test_data_in_statistics",
         "unordered_average",

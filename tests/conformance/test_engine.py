@@ -19,7 +19,7 @@ TOLERANCE = 2.4e-5
 
 
 def is_ordered(variant: str) -> bool:
-    return layer_maker(variant_factory(variant, decay=0.9, epsilon=1e-3))("bn").traits.ordered
+    return layer_maker(variant_factory(variant, decay=0.9, epsilon=1e-3))("bn", (None, 4)).traits.ordered
 
 
 # on images loops are ordinary ones of a Session's own kernels: what can differ is the order of reads and writes

@@ -207,6 +207,6 @@ def test_as_many_groups_as_channels_leave_a_dense_example_nothing():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layer_claims_a_document_and_is_made_by_name(name):
-    layer = layer_maker(factory(name))(LAYER)
+    layer = layer_maker(factory(name))(LAYER, (None, 4))
     assert layer.traits.document
     assert type(layer).__doc__

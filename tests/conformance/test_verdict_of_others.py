@@ -22,6 +22,8 @@ HARMLESS = {
     mutants.BetaBeforeGamma: "beta * gamma is as good a shift as beta",
     mutants.GammaFromZero: "the residual networks' start",
     mutants.RenormUnclipped: "batch renormalisation without bounds",
+    mutants.ContiguousGhosts: "both ways to cut a batch into ghost batches are right",
+    mutants.DecayWarmsUp: "ExponentialMovingAverage's num_updates: the decay that was asked for is the last",
     mutants.TrainsNothing: "it averages; that nothing is learnt is not the averages' fault",
     mutants.TrainableStatistics: "no gradient reaches them, so no optimizer touches them",
 }
@@ -63,7 +65,7 @@ def test_a_custom_layers_broken_layer_is_called_so(layer, rank):
 
 def test_a_layer_with_a_decay_of_its_own_lags_by_that():
     own = evidence(custom_layers.Stateful, 2)
-    assert not own.accepts_decay
+    assert not own.fingerprint.takes_decay
     assert own.fingerprint.acting_decay == pytest.approx(0.95, abs=1e-5)
     # the run's decay says nothing about it: .95**20 is left after 20 steps, whatever was configured
     diagnosis = diagnose(replace(own, decay=0.5, steps=20))

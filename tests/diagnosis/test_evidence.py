@@ -1,5 +1,6 @@
 """The evidence: of what a run measured, the worst."""
 
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -9,11 +10,13 @@ from bnexp.diagnosis.audit import Finding
 from bnexp.diagnosis.evidence import gather_evidence
 from bnexp.diagnosis.fingerprint import Fingerprint
 from bnexp.evaluation.evaluate import Evaluation
+from bnexp.evaluation.harm import Harm
 from bnexp.statistics.layer_statistics import LayerStatistics
 from bnexp.statistics.moments import Moments
 from bnexp.training.trajectory import Trajectories
 
 RIGHT = Fingerprint(keeps_statistics=True)
+HARM = Harm(0.5, 0.75, 0.1, flips=3)
 
 
 def evaluated(accuracy, moved=0.0):
@@ -27,10 +30,10 @@ def gathered(trajectories, findings=()):
         decay=0.9,
         steps=3,
         replaced=False,
-        accepts_decay=True,
         trajectories=trajectories,
         before=evaluated(0.5, moved=0.25),
         batched=evaluated(0.75),
+        harm=HARM,
     )
 
 
@@ -51,9 +54,17 @@ def test_what_was_seen_is_put_beside_what_was_measured():
     finding = Finding("unordered_read", "bn1", "Read", "a race")
     found = gathered(None, [finding])
     assert (found.fingerprint, list(found.findings)) == (RIGHT, [finding])
-    assert (found.moved, found.accuracy, found.accuracy_batched) == (0.25, 0.5, 0.75)
+    assert (found.moved, found.harm, found.accuracy_batched) == (0.25, HARM, 0.75)
+    assert (found.left, found.by_minimize) == ((), None)
     assert found.found("unordered_read") is finding
     assert found.found("two_sets") is None
+
+
+def test_the_decay_that_acts_is_the_layers_own_if_it_takes_none():
+    found = gathered(None)
+    assert (found.acting_decay, found.start_left) == (0.9, pytest.approx(0.729))
+    own = replace(found, fingerprint=replace(RIGHT, takes_decay=False, acting_decay=0.5))
+    assert (own.acting_decay, own.start_left) == (0.5, 0.125)
 
 
 def test_a_run_that_only_restored_measured_no_training():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bnexp.diagnosis.ghosts import CUTS, Cut
 from bnexp.diagnosis.normalisation import (
     Affine,
     acting_epsilon,
@@ -65,10 +66,38 @@ def test_moving_statistics_before_after_or_torn(mean_after, variance_after):
     assert training_uses(BATCHES, outputs, *MOVING, EPSILON) == "moving"
 
 
-@pytest.mark.parametrize("parts", [2, 4, 8])
-def test_ghosts(parts):
-    outputs = affine(with_ghosts(batch, parts, EPSILON).values for batch in BATCHES)
+CUT = [
+    Cut(**size, contiguous=runs)
+    for runs in (False, True)
+    for size in ({"parts": 2}, {"parts": 4}, {"parts": 8}, {"size": 2}, {"size": 4})
+]
+
+
+@pytest.mark.parametrize("cut", CUT, ids=str)
+def test_ghosts(cut):
+    outputs = affine(with_ghosts(batch, cut, EPSILON).values for batch in BATCHES)
     assert training_uses(BATCHES, outputs, *MOVING, EPSILON) == "ghost"
+
+
+@pytest.mark.parametrize("parts", [2, 4, 8])
+def test_interleaved_ghosts_are_those_of_the_reference(parts):
+    """Each with the moments of `reference.ghost_moments`, written here from its rows."""
+    for batch in BATCHES:
+        expected = np.empty(batch.shape)
+        for rows, mean, variance in reference.ghost_moments(batch, parts):
+            expected[rows] = normalise(batch[rows], mean, variance, EPSILON)
+        np.testing.assert_allclose(with_ghosts(batch, Cut(parts), EPSILON).values, expected, rtol=1e-12)
+
+
+def test_ways_to_cut_ghosts():
+    cut = {(c.parts, c.size, c.contiguous): [rows.tolist() for rows in c.rows(5)] for c in CUTS}
+    assert cut[2, 0, False] == [[0, 2, 4], [1, 3]]
+    assert cut[2, 0, True] == [[0, 1, 2], [3, 4]]
+    assert cut[0, 2, False] == [[0, 2, 4], [1, 3]]
+    assert cut[0, 4, True] == [[0, 1, 2, 3, 4]]
+    # no more ghost batches than rows, and every row in one
+    assert cut[8, 0, False] == cut[8, 0, True] == [[0], [1], [2], [3], [4]]
+    assert all(sorted(row for rows in parts for row in rows) == [0, 1, 2, 3, 4] for parts in cut.values())
 
 
 @pytest.mark.parametrize(("rmax", "dmax"), [(3.0, 5.0), (1.1, 0.1)])

@@ -31,6 +31,16 @@ def test_sizes_that_no_layer_can_have(override, got):
     )
 
 
+def test_a_variant_runs_its_updates_in_its_own_way():
+    with pytest.raises(UserError) as caught:
+        small_model(images(), "updates=minimize")
+    assert str(caught.value) == (
+        "updates=minimize is for a layer of your own: bnexp.variant.update_ops.BatchNorm runs its updates in its own "
+        "way. Leave updates out."
+    )
+    small_model(images(), "updates=auto", ONE_LAYER["mlp"])
+
+
 def test_a_batch_larger_than_the_data():
     with pytest.raises(UserError) as caught:
         small_model(images(), "batch_size=61")

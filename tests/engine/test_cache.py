@@ -61,6 +61,20 @@ def test_another_graph_is_another_model(nothing_kept, override):
     assert cached_model(settings(*JOB), images(), "/CPU:0") is first
 
 
+def own_layer(x, is_training):
+    return tf.cond(is_training, lambda: x - tf.reduce_mean(x, 0), lambda: x + 0)
+
+
+@pytest.mark.parametrize("override", ["updates=minimize", "decay=0.5", "epsilon=0.1", "seed=1"])
+def test_a_custom_layer_may_take_more_than_a_variant_s_node_says(nothing_kept, override):
+    """By other names, or drawn at random: nobody knows which, so each has a model of its own."""
+    own = [*JOB, f"variant._target_={__name__}.own_layer"]
+    first = cached_model(settings(*own), images(), "/CPU:0")
+    assert cached_model(settings(*own, override), images(), "/CPU:0") is not first
+    assert cached_model(settings(*own), images(), "/CPU:0") is first
+    assert cached_model(settings(*own, "eval_batch_size=7"), images(), "/CPU:0") is first
+
+
 def test_only_the_last_models_are_kept(nothing_kept):
     first = weakref.ref(cached_model(settings(*JOB), images(), "/CPU:0"))
     for decay in (0.1, 0.2):
@@ -87,10 +101,12 @@ def never_the_same(inputs, *, batch_norm, num_classes, seed, **unused):
 numbers = count()
 
 
-def test_what_cannot_be_drawn_again_is_built_again(nothing_kept):
-    config = settings(*JOB, f"network._target_={__name__}.never_the_same")
-    first = cached_model(config, images(), "/CPU:0")
-    assert cached_model(config, images(), "/CPU:0") is not first
+def test_a_network_of_one_s_own_is_built_again_for_another_seed(nothing_kept):
+    """What it draws cannot be drawn again without its layers."""
+    own = f"network._target_={__name__}.never_the_same"
+    first = cached_model(settings(*JOB, own), images(), "/CPU:0")
+    assert cached_model(settings(*JOB, own), images(), "/CPU:0") is first
+    assert cached_model(settings(*JOB, own, "seed=1"), images(), "/CPU:0") is not first
 
 
 def test_a_dataset_is_loaded_once_for_all_jobs_that_read_it(nothing_kept):

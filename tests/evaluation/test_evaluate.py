@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small import ONE_LAYER, images, rows, small_model
 
 from bnexp.evaluation.evaluate import evaluate, evaluate_controls
@@ -120,6 +121,35 @@ def test_the_controls_of_a_right_network(model, dataset):
         "test/moved": 0.0,
         "test/seconds": found.headline.seconds,
     }
+
+
+def test_a_layer_that_cannot_train_on_so_few_leaves_one_control_out(model, dataset, monkeypatch):
+    """As one that splits its batch cannot on a single example, whether TensorFlow tells when it runs or before."""
+    predict = model.predict
+    whole = evaluate_controls(model, dataset, eval_batch_size=1)
+    for error in (
+        tf.errors.InvalidArgumentError(None, None, "split 1 by 2\nlong story"),
+        ValueError("split 1 by 2"),
+    ):
+
+        def splits(inputs, *, batch_size, batch_mode=False, error=error):
+            if batch_mode:
+                raise error
+            return predict(inputs, batch_size=batch_size, batch_mode=batch_mode)
+
+        monkeypatch.setattr(model, "predict", splits)
+        found = evaluate_controls(model, dataset, eval_batch_size=1)
+        assert found.batch_statistics is None
+        assert found.left_out == (
+            "by batch statistics: left out, the layer cannot be run in training mode on 1 at a time (split 1 by 2)"
+        )
+        expected = whole.metrics()
+        del expected["test/accuracy_batch_statistics"]
+        measured = found.metrics()
+        assert measured.pop("test/seconds") == found.headline.seconds
+        del expected["test/seconds"]
+        assert measured == expected
+    assert whole.left_out == ""
 
 
 @pytest.mark.parametrize("variant", ["always_batch", "control_deps_leaky"])

@@ -9,7 +9,7 @@ from bnexp.config.paths import names_in
 from bnexp.engine.single_layer import LAYER, lone_graph
 from bnexp.errors import UserError
 from bnexp.graph.build import build_graph
-from bnexp.graph.layer import accepts, layer_maker, variant_factory
+from bnexp.graph.layer import accepts, is_variant, layer_maker, taken_by, variant_factory
 from bnexp.variant.ghost import BatchNorm as Ghost
 
 v1 = tf.compat.v1
@@ -49,7 +49,7 @@ def test_a_former_name_is_that_of_the_same_variant():
 
 
 def test_overrides_replace_what_the_yaml_says():
-    layer = layer_maker(variant_factory("ghost", decay=0.75, epsilon=0.5), decay=0.25)("bn7")
+    layer = layer_maker(variant_factory("ghost", decay=0.75, epsilon=0.5), decay=0.25)("bn7", (None, 100))
     assert (layer.name, layer.decay, layer.epsilon, layer.parts) == ("bn7", 0.25, 0.5, 4)
 
 
@@ -57,7 +57,29 @@ def test_accepts():
     assert accepts(Ghost, "parts")
     assert accepts(partial(Ghost, parts=2), "decay")
     assert not accepts(Ghost, "momentum")
-    assert accepts(lambda **options: None, "anything")
+    assert not accepts(lambda **options: None, "anything")  # what takes anything need not use it
+
+
+def test_a_variant_is_known_by_traits_and_train_op():
+    assert is_variant(Ghost)
+    assert is_variant(partial(Ghost, parts=2))
+    assert is_variant(Ghost(name="bn", decay=0.5, epsilon=0.5, parts=2))
+
+    class Claims:
+        traits = Ghost.traits
+
+    for other in (Claims, partial(Claims), lambda inputs, training: inputs, tf.keras.layers.BatchNormalization):
+        assert not is_variant(other)
+
+
+def test_what_a_variant_takes_is_what_its_class_takes():
+    class OwnDecay(Ghost):
+        def __init__(self, *, name, epsilon):
+            super().__init__(name=name, decay=0.5, epsilon=epsilon, parts=2)
+
+    assert taken_by(Ghost(name="bn", decay=0.5, epsilon=0.5, parts=2)) == {"decay", "epsilon"}
+    made = layer_maker(OwnDecay, decay=0.9, epsilon=0.25)("bn", (None, 3))
+    assert (taken_by(made), made.decay, made.epsilon) == ({"epsilon"}, 0.5, 0.25)
 
 
 # --- custom_layers -----------------------------------------------------------------------------------------------------------
@@ -82,15 +104,23 @@ def normalised(inputs, mean, variance):
 
 
 @pytest.mark.parametrize("flag", ["training", "is_training", "phase_train", "whatever"])
-def test_the_flag_is_found_wherever_it_stands(flag):
+@pytest.mark.parametrize("kind", ["python", "tensor"])
+def test_the_flag_is_found_wherever_it_stands(flag, kind):
     told = []
-    source = f"def layer(x, {flag}, decay, epsilon): told.append({flag}); return x"
+    outputs = f"x + 1 if {flag} else x" if kind == "python" else f"tf.where({flag}, x + 1, x)"
+    body = f"told.append(({flag}, decay, epsilon)); return {outputs}"
+    source = f"def layer(x, {flag}, decay, epsilon): {body}"
     if flag != "whatever":  # by a name that is known, it may stand anywhere behind the inputs
-        source = f"def layer(x, decay, {flag}, epsilon): told.append({flag}); return x"
-    space = {"told": told}
+        source = f"def layer(x, decay, {flag}, epsilon): {body}"
+    space = {"told": told, "tf": tf}
     exec(source, space)
-    built(space["layer"])
-    assert told[-2:] == [True, False]
+    made = built(space["layer"])
+    assert made.traits.flag == kind
+    if kind == "python":
+        assert told[-2:] == [(True, 0.9, 1e-3), (False, 0.9, 1e-3)]
+    else:  # one tower, whose flag is fed
+        assert [given[1:] for given in told] == [(0.9, 1e-3)] * len(told)
+        assert (told[-1][0].dtype, told[-1][0].op.type) == (tf.bool, "Placeholder")
 
 
 def test_a_function_that_makes_layers_is_no_layer():
@@ -101,6 +131,10 @@ def test_a_function_that_makes_layers_is_no_layer():
     outputs = lone_graph(make, (3,), decay=0.9, epsilon=1e-3).inference.outputs["outputs"]
     with v1.Session() as session:
         assert session.run(outputs, {"inputs:0": [[1.0, 2.0, 3.0]]}).tolist() == [[2.0, 3.0, 4.0]]
+
+
+def flag_of(layer):
+    return layer_maker(layer)("bn", (None, 3)).traits.flag
 
 
 def test_a_layer_that_takes_no_python_flag_is_fed_a_tensor():
@@ -114,8 +148,26 @@ def test_a_layer_that_takes_no_python_flag_is_fed_a_tensor():
     def with_if(inputs, training):
         return inputs + 1 if training else inputs
 
-    assert layer_maker(with_cond)("bn").traits.flag == layer_maker(with_dtype)("bn").traits.flag == "tensor"
-    assert layer_maker(with_if)("bn").traits.flag == "python"
+    assert flag_of(with_cond) == flag_of(with_dtype) == "tensor"
+    assert flag_of(with_if) == "python"
+
+
+def test_a_layer_that_takes_both_is_fed_a_tensor_unless_its_default_is_a_python_bool():
+    def without(inputs, training):
+        return tf.where(training, inputs + 1, inputs)
+
+    def with_tensor(inputs, training=None):
+        return tf.where(False if training is None else training, inputs + 1, inputs)
+
+    def with_bool(inputs, training=False):
+        return inputs * tf.cast(training, tf.float32) if isinstance(training, tf.Tensor) else inputs + 1 - training * 1
+
+    def with_switch(inputs, training=False):
+        return tf.nn.relu(inputs) if training is True else inputs
+
+    assert flag_of(without) == flag_of(with_tensor) == "tensor"
+    assert flag_of(with_switch) == "python"
+    assert flag_of(with_bool) == "tensor"  # as a Python bool it makes the same ops in training and at inference
 
 
 def test_trying_leaves_nothing_behind(graph):
@@ -123,7 +175,7 @@ def test_trying_leaves_nothing_behind(graph):
         mean, variance = statistics(inputs)
         return tf.cond(training, lambda: inputs, lambda: normalised(inputs, mean, variance))
 
-    layer_maker(with_cond)("bn1")
+    layer_maker(with_cond)("bn1", (None, 3))
     assert graph.get_operations() == []
     assert v1.global_variables() == []
 
@@ -132,8 +184,18 @@ def test_a_layer_that_cannot_be_built_says_so_itself():
     def broken(inputs, training):
         raise RuntimeError("no such luck")
 
-    with pytest.raises(RuntimeError, match=r"^no such luck$"):
+    with pytest.raises(UserError) as caught:
         built(broken)
+    number = broken.__code__.co_firstlineno + 1
+    target = f"{__name__}.test_a_layer_that_cannot_be_built_says_so_itself.<locals>.broken"
+    assert str(caught.value) == (
+        f"variant._target_={target}: your own code raised an exception\n"
+        f"  {__file__}, line {number}, in broken\n"
+        '    raise RuntimeError("no such luck")\n'
+        "RuntimeError: no such luck\n"
+        "It was tried with inputs [?, 3] and training=a bool tensor."
+    )
+    assert type(caught.value.__cause__) is RuntimeError
 
 
 def test_a_layer_for_images_alone():
@@ -182,15 +244,29 @@ def test_statistics_are_those_that_the_output_reads():
     assert names_of(built(layer)) == ("bn/smooth_mean:0", "bn/smooth_var:0")
 
 
-def test_statistics_are_what_the_layer_says_they_are():
-    class Says:
-        def __call__(self, inputs, training):
-            with v1.variable_scope("own", reuse=v1.AUTO_REUSE):
-                self.moving_mean, self.moving_variance = statistics(inputs, "x", "y")
-                other = statistics(inputs, "mean", "variance")
+class Says:
+    """Says of its statistics that they are x and y, and reads none."""
+
+    def __call__(self, inputs, training):
+        with v1.variable_scope("own", reuse=v1.AUTO_REUSE):
+            self.moving_mean, self.moving_variance = statistics(inputs, "x", "y")
+            other = statistics(inputs, "mean", "variance")
+        return self.normalised(inputs, other)
+
+    def normalised(self, inputs, other):
+        return normalised(inputs, *tf.nn.moments(inputs, [0])) + 0 * sum(other)
+
+
+def test_statistics_are_what_the_layer_says_they_are_where_use_does_not_tell():
+    assert names_of(built(Says)) == ("bn/own/x:0", "bn/own/y:0")
+
+
+def test_what_inference_reads_counts_for_more_than_what_the_layer_says():
+    class Reads(Says):
+        def normalised(self, inputs, other):
             return normalised(inputs, *other)
 
-    assert names_of(built(Says)) == ("bn/own/x:0", "bn/own/y:0")
+    assert names_of(built(Reads)) == ("bn/own/mean:0", "bn/own/variance:0")
 
 
 def test_statistics_in_a_wrapped_function():

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small import ONE_LAYER, artifacts, client, images, run_here, save_images, small_model, store
 
 from bnexp.errors import UserError
@@ -13,6 +14,8 @@ from bnexp.record.restore import assign_checkpoint
 from bnexp.storage.arrays import MANIFEST
 from bnexp.storage.checkpoint import ARRAYS, Checkpoint, load_checkpoint
 from bnexp.variant.update_ops import BatchNorm as UpdateOps
+
+v1 = tf.compat.v1
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +138,36 @@ def test_a_run_that_has_its_layer_s_decay_apart(folder, undrawn):
     found = run_here(folder, f"restore={first.run_id}", "decay=0.99", sweep=True)
     params = client(folder).get_run(found.run_id).data.params
     assert (params["decay"], params["variant.decay"]) == ("0.99", "0.99")
+
+
+def left_to_others(inputs, training, decay, epsilon):
+    """A layer whose updates somebody has to run."""
+    size = inputs.shape[-1:]
+    mean = v1.get_variable("moving_mean", size, initializer=v1.zeros_initializer(), trainable=False)
+    variance = v1.get_variable("moving_variance", size, initializer=v1.ones_initializer(), trainable=False)
+    if not training:
+        return tf.nn.batch_normalization(inputs, mean, variance, None, None, epsilon)
+    batch = tf.nn.moments(inputs, [0])
+    for moving, value in zip((mean, variance), batch, strict=True):
+        v1.add_to_collection("mine", moving.assign(decay * moving + (1 - decay) * value))
+    return tf.nn.batch_normalization(inputs, *batch, None, None, epsilon)
+
+
+def test_a_run_from_before_there_was_a_choice_of_updates(folder, undrawn):
+    own = ("variant=update_ops", f"variant._target_={__name__}.left_to_others")
+    first = run_here(folder, *SMALL, *own, "updates=mine", sweep=True)
+    assert client(folder).get_run(first.run_id).data.params["updates"] == "mine"
+    again = run_here(folder, f"restore={first.run_id}", sweep=True)
+    assert client(folder).get_run(again.run_id).data.params["updates"] == "mine"
+    with pytest.raises(
+        UserError, match=r"was trained with updates=mine, and its weights cannot be given updates=auto\."
+    ):
+        run_here(folder, f"restore={first.run_id}", "updates=auto")
+    plain = run_here(folder, *SMALL, sweep=True)
+    older(folder, plain.run_id, config={"updates: auto\n": ""})
+    found = run_here(folder, f"restore={plain.run_id}", sweep=True)
+    assert found.metrics["test/accuracy"] == plain.metrics["test/accuracy"]
+    assert client(folder).get_run(found.run_id).data.params["updates"] == "auto"
 
 
 class Mine(UpdateOps):

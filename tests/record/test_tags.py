@@ -10,7 +10,15 @@ from bnexp.diagnosis.verdict import Diagnosis
 from bnexp.record.tags import diagnosis_json, diagnosis_of, diagnosis_tags, finding_lines
 
 FINDINGS = tuple(Finding("update_at_inference", "bn1", f"bn1/op{i}", f"op{i} writes") for i in range(5))
-WRONG = Diagnosis("updates_never_run", "the mean is [0]", "a page", "run them", ("lagging", "diverged"), FINDINGS)
+WRONG = Diagnosis(
+    "updates_never_run",
+    "the mean is [0]",
+    "a page",
+    "run them",
+    ("lagging", "diverged"),
+    FINDINGS,
+    {"initial_mean": 0.0},
+)
 
 
 def test_a_tag_for_each_part():
@@ -39,8 +47,8 @@ def test_what_there_is_not_has_no_tag():
 
 
 @pytest.mark.parametrize("diagnosis", [WRONG, replace(WRONG, also=("lagging",)), Diagnosis("healthy", "all is well")])
-def test_it_comes_back_from_the_tags_but_for_the_findings(diagnosis):
-    assert diagnosis_of({**diagnosis_tags(diagnosis), "other": "x"}) == replace(diagnosis, findings=())
+def test_it_comes_back_from_the_tags_but_for_the_findings_and_figures(diagnosis):
+    assert diagnosis_of({**diagnosis_tags(diagnosis), "other": "x"}) == replace(diagnosis, findings=(), figures={})
 
 
 def test_a_run_of_an_older_bnexp_has_no_others():
@@ -58,6 +66,7 @@ def test_the_file_has_everything():
             {"check": "update_at_inference", "layer": "bn1", "op": f"bn1/op{i}", "sentence": f"op{i} writes"}
             for i in range(5)
         ],
+        "figures": {"initial_mean": 0.0},
     }
 
 

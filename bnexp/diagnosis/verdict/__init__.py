@@ -4,7 +4,8 @@ The modules here group them by what is wrong: the `updates`, what `inputs` are n
 order is in `bnexp.diagnosis.diagnose`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bnexp.diagnosis.audit import Finding
 
@@ -20,6 +21,7 @@ class Diagnosis:
         cure: what the user should do; empty if nothing.
         also: the other verdicts that apply, in the order of `VERDICTS`.
         findings: what the audit of the graph found, each finding with the name of its op.
+        figures: the numbers in the sentence, by name.
 
     Example:
         >>> Diagnosis("healthy", "the statistics move in training alone").cure
@@ -32,3 +34,4 @@ class Diagnosis:
     cure: str = ""
     also: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)

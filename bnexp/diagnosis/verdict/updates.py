@@ -19,16 +19,7 @@ def updates_never_run(evidence: Evidence) -> Diagnosis | None:
     values = {"mean": seen.initial[0], "variance": seen.initial[1]}
     held = " and ".join(f"the moving {name} is still {values[name]:g}" for name in still)
     parts = [f"after training {held}, as before training" if still else "", audited.sentence if audited else ""]
-    sentence = "; ".join(part for part in parts if part)
-    if seen.training_uses == "moving":
-        document = f"{TFLEARN}, the question: nothing switches the mode (a layer frozen on purpose looks the same)"
-        cure = "switch the layer into training mode, tflearn.is_training(True, session); nothing in UPDATE_OPS can help"
-    elif seen.inference_uses == "batch":
-        document = f"{QUESTION}, version 1: is_training passed second, where it lands in decay"
-        cure = (
-            "pass is_training by name, and run the updates: updates_collections=None, or UPDATE_OPS with the train op"
-        )
-    elif seen.copied_elsewhere:
+    if seen.copied_elsewhere:
         document = (
             f"{BLOG}: get_assigner() must be run and is not; {seen.copied_elsewhere[0]} holds the last batch only"
         )
@@ -39,7 +30,8 @@ def updates_never_run(evidence: Evidence) -> Diagnosis | None:
             "make the train op run the updates: minimize under control_dependencies(get_collection(UPDATE_OPS)), "
             "collected after the layers are built"
         )
-    return Diagnosis("updates_never_run", sentence, document, cure)
+    figures = {f"initial_{name}": values[name] for name in still}
+    return Diagnosis("updates_never_run", "; ".join(part for part in parts if part), document, cure, figures=figures)
 
 
 def separate_statistics(evidence: Evidence) -> Diagnosis | None:
@@ -61,6 +53,7 @@ def separate_statistics(evidence: Evidence) -> Diagnosis | None:
         f"{where}, which never leave {seen.initial[0]:g} and {seen.initial[1]:g}",
         f"{QUESTION}, version 4: a second call makes a second set of variables",
         "share the variables: tf.get_variable with reuse=True in the inference tower, or restore a graph of its own",
+        figures={"initial_mean": seen.initial[0], "initial_variance": seen.initial[1]},
     )
 
 
@@ -74,17 +67,18 @@ def leaks_at_inference(evidence: Evidence) -> Diagnosis | None:
     moved = max(seen.moved_by_inference, evidence.moved)
     if moved == 0 and audited is None:
         return None
-    kept = (
-        f"at decay {DECAY} each single example multiplied the moving variance by {seen.variance_kept:.3g}"
-        if seen.moved_by_inference and seen.variance_kept < 1
-        else ""
-    )
+    figures, kept = {"moved": moved}, ""
+    if seen.moved_by_inference and seen.variance_kept < 1:
+        decay = DECAY if seen.takes_decay else seen.acting_decay
+        figures |= {"decay": decay, "variance_kept": seen.variance_kept}
+        kept = f"at decay {decay:.3g} each single example multiplied the moving variance by {seen.variance_kept:.3g}"
     parts = [f"inference changed a moving statistic by {moved:.3g}", kept, audited.sentence if audited else ""]
     return Diagnosis(
         "leaks_at_inference",
         "; ".join(part for part in parts if part),
         f"{QUESTION}, version 2; {PRINTED}; {WIKI}, the broken class",
         "create the updates inside the branch of tf.cond, or call the layer once with the bool tensor as its flag",
+        figures=figures,
     )
 
 
@@ -102,6 +96,7 @@ def test_data_in_statistics(evidence: Evidence) -> Diagnosis | None:
         f"watching held-out data while training changed a moving statistic by {moved:.3g}",
         R2RT.title,
         "watch held-out data through the inference tower",
+        figures={"moved_by_monitoring": moved},
     )
 
 
@@ -142,10 +137,19 @@ def double_update(evidence: Evidence) -> Diagnosis | None:
         )
     if "double" not in (seen.mean_recurrence, seen.variance_recurrence):
         return None
+    if seen.takes_decay:
+        figures = {"step": 1 - seen.acting_decay, "decay": DECAY, "right_step": 1 - DECAY}
+        sentence = (
+            f"one step moved the mean {1 - seen.acting_decay:.2f} of the way to the batch; at decay {DECAY:g} it "
+            f"should be {1 - DECAY:.2f}: the average is applied twice"
+        )
+    else:
+        figures = {"step": 1 - seen.acting_decay}
+        sentence = f"one step moved the mean {1 - seen.acting_decay:.2f} of the way to the batch, by two updates"
     return Diagnosis(
         "double_update",
-        f"one step moved the mean {1 - seen.acting_decay:.2f} of the way to the batch; at decay {DECAY} it should be "
-        f"{1 - DECAY:.2f}: the average is applied twice",
+        sentence,
         "tf.layers.batch_normalization called again with reuse=True: four ops in UPDATE_OPS",
         "run each layer's updates once: collect those of the first call alone, or share its output",
+        figures=figures,
     )
