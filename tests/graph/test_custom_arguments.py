@@ -6,18 +6,8 @@ import pytest
 import tensorflow as tf
 
 from bnexp.errors import UserError
-from bnexp.graph.custom.arguments import (
-    Place,
-    fill,
-    is_function_of_inputs,
-    is_inverted,
-    left_over,
-    name_of,
-    parameters_of,
-    role_of,
-    roles_of,
-    split_keys,
-)
+from bnexp.graph.custom.arguments import Place, fill, left_over, name_of, split_keys
+from bnexp.graph.custom.roles import is_function_of_inputs, is_inverted, parameters_of, role_of, roles_of
 
 DENSE, IMAGE = Place("bn1", (None, 7), 0.8, 0.25), Place("bn1", (None, 4, 5, 7), 0.8, 0.25)
 
@@ -231,4 +221,4 @@ def test_a_class_with_kwargs_takes_every_key():
 def test_a_layer_s_name_is_that_of_its_class_or_function():
     assert name_of(Place) == "bnexp.graph.custom.arguments.Place"
     assert name_of(DENSE) == "bnexp.graph.custom.arguments.Place"
-    assert name_of(partial(is_inverted, name="x")) == "bnexp.graph.custom.arguments.is_inverted"
+    assert name_of(partial(is_inverted, name="x")) == "bnexp.graph.custom.roles.is_inverted"

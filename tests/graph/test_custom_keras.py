@@ -10,6 +10,7 @@ from bnexp.engine.single_layer import LAYER, lone_layer, run_calls
 from bnexp.graph import Of
 from bnexp.graph.custom.arguments import Place
 from bnexp.graph.custom.keras_layer import holds_keras_layer, is_keras_layer, is_of_tensorflow_2, model_of
+from bnexp.graph.custom.made import Made
 from bnexp.graph.custom.trial import adapt
 from bnexp.graph.layer import taken_by
 from bnexp.statistics.reference import batch_mean, batch_variance, ema, normalise
@@ -134,7 +135,7 @@ def test_a_function_that_makes_and_calls_a_layer_becomes_a_model_of_one():
     place = Place("bn1", (None, 3), DECAY, EPSILON)
     assert adapt(made_and_called, place).way.kind == "keras"
     with tf.Graph().as_default():
-        thing = adapt(made_and_called, place).way.make(place).thing
+        thing = Made(adapt(made_and_called, place).way, place).thing
         assert [type(layer).__name__ for layer in thing.layers] == ["InputLayer", "BatchNormalization"]
 
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 from bnexp.engine.single_layer import LAYER, lone_graph
 from bnexp.errors import UserError
 from bnexp.graph.custom.arguments import Place
+from bnexp.graph.custom.made import call_of
 from bnexp.graph.custom.trial import adapt
-from bnexp.graph.custom.ways import call_of, ways
+from bnexp.graph.custom.ways import ways
 
 v1 = tf.compat.v1
 

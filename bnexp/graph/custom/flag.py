@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from bnexp.graph.custom.arguments import Parameter, is_inverted
+from bnexp.graph.custom.roles import Parameter, is_inverted
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from bnexp.config.blame import blaming
 from bnexp.errors import UserError
 from bnexp.graph.custom.arguments import Place, name_of
+from bnexp.graph.custom.made import Made
 from bnexp.graph.custom.seeds import seeded
 from bnexp.graph.custom.train_op import (
     COLLECTIONS,
@@ -20,7 +21,7 @@ from bnexp.graph.custom.train_op import (
     minimize,
     own_train_op,
 )
-from bnexp.graph.custom.ways import Way
+from bnexp.graph.custom.way import Way
 from bnexp.variant import Traits
 
 v1 = tf.compat.v1
@@ -76,7 +77,7 @@ class CustomLayer:
         self.born: dict[int, list[tf.Variable]] = {}
         self.left: list[Left] = []
         with self._making(0):
-            self._made = way.make(place)
+            self._made = Made(way, place)
         self.traits = getattr(self.thing, "traits", None) or Traits(flag=way.flag.kind, document="your own")
         if callable(getattr(self.thing, "monitor", None)):
             self.monitor = self.thing.monitor

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bnexp.errors import UserError
 from bnexp.graph.ancestry import ancestors, bodies_write, is_write
-from bnexp.graph.custom.arguments import Parameter, parameters_of
+from bnexp.graph.custom.roles import Parameter, parameters_of
 
 v1 = tf.compat.v1
 

@@ -16,7 +16,8 @@ from bnexp.graph.custom.flag import NO_FLAG, is_about_the_flag
 from bnexp.graph.custom.layer import Birth, CustomLayer
 from bnexp.graph.custom.seeds import seeded
 from bnexp.graph.custom.statistics import MEANS, VARIANCES, by_name, by_use
-from bnexp.graph.custom.ways import Way, ways
+from bnexp.graph.custom.way import Way
+from bnexp.graph.custom.ways import ways
 
 v1 = tf.compat.v1
 
