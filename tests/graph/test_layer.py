@@ -347,3 +347,22 @@ def test_own_traits_are_taken_as_they_are():
             return tf.where(training, inputs, inputs)
 
     assert built(Claims).traits is Claims.traits
+
+
+def test_two_layers_that_make_their_variables_when_they_are_made_have_each_their_own():
+    """With get_variable and no scope of their own: whoever makes two of them puts a scope around each."""
+
+    class Old:
+        def __init__(self, size):
+            zeros, ones = v1.zeros_initializer(), v1.ones_initializer()
+            self.mean = v1.get_variable("mean", [size], initializer=zeros, trainable=False)
+            self.variance = v1.get_variable("variance", [size], initializer=ones, trainable=False)
+
+        def __call__(self, inputs, is_training):
+            return normalised(inputs, self.mean, self.variance)
+
+    make = layer_maker(Old)
+    for name in ("bn1", "bn2"):
+        layer = make(name, (None, 3))
+        layer(v1.placeholder(tf.float32, [None, 3]), True)
+        assert names_of(layer) == (f"{name}/mean:0", f"{name}/variance:0")

@@ -115,7 +115,7 @@ class CustomLayer:
             loss: [] float32, the mean loss of a batch.
             layers: all layers of the network, `CustomLayer`s.
         """
-        graph = tf.compat.v1.get_default_graph()
+        graph = v1.get_default_graph()
         with self._making(2, optimizer):
             if callable(getattr(self.thing, "train_op", None)) and self._place.updates == "auto":
                 return own_train_op(self.thing.train_op, optimizer, loss, [layer.thing for layer in layers])
@@ -150,12 +150,13 @@ class CustomLayer:
         # a layer that does not set reuse itself shares its variables between both towers, as if its user had put a
         # scope around the call
         reuse = v1.AUTO_REUSE if call == 3 else None
-        scope = v1.get_variable_scope() if self._way.scoped or call in (0, 2) else self._place.name
+        scope = v1.get_variable_scope() if self._way.scoped or call == 2 else self._place.name
         with (
             blaming(f"variant._target_={self._target}", self._target, tried=self._way.words(self._place)),
             seeded(self._place.seed),
             _dimensions(self._way.dimensions),
-            v1.variable_scope(scope, reuse=reuse),
+            # the calls alone name their ops by the scope
+            v1.variable_scope(scope, reuse=reuse, auxiliary_name_scope=call != 0),
         ):
             yield
         before |= {id(variable) for variable in optimizer.variables()} if optimizer is not None else set()
@@ -165,9 +166,8 @@ class CustomLayer:
             own = getattr(self.thing, attribute, None) if call != 0 else None
             named = isinstance(own, tf.Variable) and not (birth is not None and birth.by_use)
             found[attribute] = own if named else self._variable_of(birth)
-        if all(
-            variable is not None for variable in found.values()
-        ):  # a layer with one of them alone has no moving statistics to speak of
+        # a layer with one of them alone has no moving statistics to speak of
+        if all(variable is not None for variable in found.values()):
             for attribute, variable in found.items():
                 setattr(self, attribute, variable)
 
