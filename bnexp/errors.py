@@ -35,6 +35,19 @@ def first_line(error: BaseException) -> str:
     return lines[0].removeprefix(f"{type(error).__name__}: ").partition(" for '{{node")[0][:500]
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether an error is about the machine's memory, and so nobody's mistake in a program.
+
+    Args:
+        error: any exception; TensorFlow's is recognised by its name, since importing TensorFlow takes seconds.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError())
+        (True, False)
+    """
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
 def explain(error: Exception) -> str | None:
     """Returns the message for the user; None for an error that is a bug in bnexp, which needs a traceback.
 
@@ -47,7 +60,7 @@ def explain(error: Exception) -> str | None:
     """
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if is_out_of_memory(error):
         return f"out of memory ({first_line(error)}). Take a smaller batch_size, eval_batch_size or network."
     if isinstance(error, OSError):
         return f"{error}. Check the disk's space and its permissions."

@@ -6,14 +6,14 @@ import re
 import site
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sysconfig import get_paths
 
 from bnexp.config.gone import replacement
-from bnexp.errors import UserError, first_line
+from bnexp.errors import UserError, first_line, is_out_of_memory
 
 # folders, each with a separator at its end
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
@@ -25,9 +25,6 @@ _INSTALLED = tuple(
         site.getusersitepackages(),
     }
 )
-
-# errors that are about the machine, by the names of their types
-_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")
 
 # the libraries whose classes a user may name without having written them
 _LIBRARIES = ("keras", "tf_keras", "tensorflow", "bnexp")
@@ -82,18 +79,15 @@ def blaming(what: str, target: str, *, tried: str = "") -> Iterator[None]:
         >>> with blaming("network._target_=mine.net", "mine.net", tried="inputs [?, 8, 8, 1]"):
         ...     pass
     """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if target.partition(".")[0] == "bnexp" or type(error).__name__ in _OUT_OF_MEMORY:
-            raise
+
+    def told(error: Exception) -> str | None:
         line = line_of(error, target)
         innermost = traceback.extract_tb(error.__traceback__)[-1].filename
-        if line is None and innermost.startswith(_PACKAGE):
-            raise
-        raise UserError(blame(error, what, line, tried)) from error
+        of_bnexp = target.partition(".")[0] == "bnexp" or (line is None and innermost.startswith(_PACKAGE))
+        return None if of_bnexp else blame(error, what, line, tried)
+
+    with _turning(told):
+        yield
 
 
 @contextmanager
@@ -113,18 +107,30 @@ def blaming_any(targets: Mapping[str, str], *, tried: str = "") -> Iterator[None
         >>> with blaming_any({"variant._target_": "mine.batch_norm", "network._target_": "bnexp.network.mlp.mlp"}):
         ...     pass
     """
+
+    def told(error: Exception) -> str | None:
+        for key, target in targets.items():
+            line = line_of(error, target)
+            if line is not None and (home := _home(target)) and line.file.startswith(home):
+                return blame(error, f"{key}={target}", line, tried)
+        return None
+
+    with _turning(told):
+        yield
+
+
+@contextmanager
+def _turning(told: Callable[[Exception], str | None]) -> Iterator[None]:
+    """Turns an exception into a `UserError` with the message that `told` returns; lets it pass where that is None."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if type(error).__name__ in _OUT_OF_MEMORY:
+        message = None if is_out_of_memory(error) else told(error)
+        if message is None:
             raise
-        for key, target in targets.items():
-            line = line_of(error, target)
-            if line is not None and (home := _home(target)) and line.file.startswith(home):
-                raise UserError(blame(error, f"{key}={target}", line, tried)) from error
-        raise
+        raise UserError(message) from error
 
 
 def blame(error: BaseException, what: str, line: Line | None, tried: str = "") -> str:

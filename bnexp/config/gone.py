@@ -31,7 +31,7 @@ _GONE: tuple[tuple[str, str], ...] = (
     ),
     (r"add_update|'updates'", f"add_update is gone: {_ASSIGN}"),
     (
-        r"moving_average_update|normalize_batch_in_training|in_train_phase|\bK\.learning_phase|\bK\.|keras\.backend|"
+        r"moving_average_update|normalize_batch_in_training|in_train_phase|\bK\.|keras\.backend|"
         r"keras\.api\.backend|keras\._tf_keras\.keras\.backend",
         f"most of keras.backend is gone: take keras.ops (ops.mean, ops.var, ops.where); {_ASSIGN}",
     ),

@@ -58,6 +58,20 @@ def import_target(target: str, group: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def call_of_class(kind: Any) -> Callable[..., Any] | None:
+    """Returns the method that calling an object of a class runs: a Keras layer's `call`, else `__call__`.
+
+    Args:
+        kind: the class; anything else has none.
+
+    Example:
+        >>> call_of_class(dict) is None
+        True
+    """
+    bases = getattr(kind, "__mro__", ())
+    return next((vars(base)[name] for base in bases for name in ("call", "__call__") if name in vars(base)), None)
+
+
 @contextmanager
 def _switches_off(target: str) -> Iterator[None]:
     """Lets TensorFlow 1's switches do nothing while a user's module is imported."""

@@ -1,7 +1,7 @@
 """Makes what a node of the settings describes: a dataset, or the callable of a network, a variant or a final pass."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from bnexp.config.blame import blame, line_of
-from bnexp.config.imports import import_target
+from bnexp.config.imports import call_of_class, import_target
 from bnexp.config.renamed import renamed_target
 from bnexp.config.settings import OF_THE_LAYER, Settings
 from bnexp.errors import UserError, first_line
@@ -33,7 +33,7 @@ def make(settings: Settings, group: str) -> Any:
         >>> make(settings, "dataset").x_train.shape
         (1442, 8, 8, 1)
     """
-    node = _checked(getattr(settings, group), group)
+    called, node = _checked(getattr(settings, group), group)
     try:
         made = instantiate(node)
     except InstantiationException as error:
@@ -47,11 +47,11 @@ def make(settings: Settings, group: str) -> Any:
             raise UserError(blame(cause, key, line)) from cause
         raise UserError(f"{key}: cannot be made ({first_line(error)}).") from error
     # Hydra puts a function of its own around the target, which would hide what the target is and takes
-    return partial(import_target(node["_target_"], group), **made.keywords) if node.get("_partial_") else made
+    return partial(called, **made.keywords) if node.get("_partial_") else made
 
 
-def _checked(node: Mapping[str, Any], group: str) -> dict[str, Any]:
-    """Returns the node with only the keys that its target takes, which can then be called with them.
+def _checked(node: Mapping[str, Any], group: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Returns the target, and the node with only the keys that its target takes, which can then be called with them.
 
     `decay` and `epsilon` are in every variant's file, whether the user has set them or not: for a custom layer that
     does not take them they are left out.
@@ -66,8 +66,7 @@ def _checked(node: Mapping[str, Any], group: str) -> dict[str, Any]:
     unknown = [key for key in node if not key.startswith("_") and key not in parameters]
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     # a layer's call may take more than its class does
-    names = ("call", "__call__") if inspect.isclass(called) else ()
-    later = next((vars(base)[n] for base in getattr(called, "__mro__", ()) for n in names if n in vars(base)), None)
+    later = call_of_class(called)
     in_call = _parameters_of(later, target) if group == "variant" and callable(later) else {}
     for key in unknown:
         if key in in_call:
@@ -77,7 +76,7 @@ def _checked(node: Mapping[str, Any], group: str) -> dict[str, Any]:
             raise UserError(f"{group}.{key}={node[key]}: {target} takes no {key}. Leave it out; it takes {takes}.")
     # a layer's **kwargs are no arguments of the layer: only what the user writes there is passed on
     left_out = [key for key in unknown if group == "variant" and key in OF_THE_LAYER]
-    return {key: value for key, value in node.items() if key not in left_out}
+    return called, {key: value for key, value in node.items() if key not in left_out}
 
 
 def _parameters_of(target: Any, key: str) -> Mapping[str, inspect.Parameter]:

@@ -31,24 +31,27 @@ def diagnose(evidence: Evidence) -> Diagnosis:
         >>> diagnose(evidence).verdict
         'lagging'
     """
-    found = [diagnosis for rule in VERDICTS.values() if (diagnosis := rule(evidence)) is not None]
+    found = _mistakes(evidence)
     only_lagged = evidence.replaced and [diagnosis.verdict for diagnosis in found] == ["lagging"]
     if not found or only_lagged:
         # whatever else was found explains what the population's statistics gain
         behind = averages.behind_the_population(evidence)
         found = [behind] if behind else [_healthy(evidence), *found]
     first, *others = found
-    parts, figures = [first.sentence], dict(first.figures)
-    for words, numbers in (_harm(first.verdict, evidence), _attachment(first.verdict, evidence)):
-        parts += [words] if words else []
-        figures |= numbers
+    harm, figures = _harm(first.verdict, evidence)
+    parts = (first.sentence, harm, _attachment(first.verdict, evidence))
     return replace(
         first,
-        sentence="; ".join(parts),
-        figures=figures,
+        sentence="; ".join(part for part in parts if part),
+        figures={**first.figures, **figures},
         also=tuple(other.verdict for other in others),
         findings=tuple(evidence.findings),
     )
+
+
+def _mistakes(evidence: Evidence) -> list[Diagnosis]:
+    """Returns every diagnosis but `"healthy"` that the evidence supports, in the order of `VERDICTS`."""
+    return [diagnosis for rule in VERDICTS.values() if (diagnosis := rule(evidence)) is not None]
 
 
 def _diverged(evidence: Evidence) -> Diagnosis | None:
@@ -111,20 +114,22 @@ def _harm(verdict: str, evidence: Evidence) -> tuple[str, dict[str, float]]:
     return f"{now}{flipped}", figures | flips
 
 
-def _attachment(verdict: str, evidence: Evidence) -> tuple[str, dict[str, float]]:
+def _attachment(verdict: str, evidence: Evidence) -> str:
     """Returns what becomes of updates that a custom layer leaves to whoever trains the network."""
     if not evidence.left or evidence.by_minimize is None:
-        return "", {}
-    alone = replace(evidence, fingerprint=evidence.by_minimize, findings=(), left=(), by_minimize=None)
-    by_minimize = next((d.verdict for rule in VERDICTS.values() if (d := rule(alone)) is not None), "healthy")
-    right = "right" if verdict in ("healthy", "lagging") else verdict
-    plain = {"updates_never_run": "never run", "healthy": "right", "lagging": "right"}.get(by_minimize, by_minimize)
+        return ""
+    alone = _mistakes(replace(evidence, fingerprint=evidence.by_minimize, findings=()))
+    by_minimize = alone[0].verdict if alone else "healthy"
+    waited = _AS_ATTACHED.get(verdict, verdict)
+    plain = "never run" if by_minimize == "updates_never_run" else _AS_ATTACHED.get(by_minimize, by_minimize)
     return (
-        f"its updates stand in {' and '.join(evidence.left)}: {right} under a train op that waits for them, "
-        f"{plain} by plain minimize",
-        {},
+        f"its updates stand in {' and '.join(evidence.left)}: {waited} under a train op that waits for them, "
+        f"{plain} by plain minimize"
     )
 
+
+# what a verdict that does not mean a mistake says about the way in which updates are run
+_AS_ATTACHED = {"healthy": "right", "lagging": "right"}
 
 VERDICTS: Mapping[str, Rule] = {
     "no_statistics": inputs.no_statistics,

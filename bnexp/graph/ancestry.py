@@ -134,6 +134,15 @@ def is_write(op_type: str) -> bool:
     return op_type.startswith(_WRITES)
 
 
+def writes(op: tf.Operation) -> bool:
+    """Tells whether an op writes a variable, itself or in a function that it calls.
+
+    Args:
+        op: any op of a graph.
+    """
+    return is_write(op.type) or bodies_write(op)
+
+
 def any_writes(op_types: Iterable[str]) -> bool:
     """Tells whether ops of any of these types write a variable, as `is_write` for one.
 

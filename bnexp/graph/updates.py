@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from bnexp.graph.ancestry import ancestors, bodies_write, handles, is_write, same_expression
+from bnexp.graph.ancestry import ancestors, handles, same_expression, writes
 from bnexp.graph.outputs import Of, OutputName
 from bnexp.variant import BatchNorm
 
@@ -77,7 +77,7 @@ def find_averaging(
     handle_of = handles(train_op.graph, variables)
     running = ancestors([], ops=[train_op])
     averages = {op for op, variable in handle_of.items() if id(variable) not in kept}
-    updates = [op for op in running if _writes(op) and averages & {tensor.op for tensor in op.inputs}]
+    updates = [op for op in running if writes(op) and averages & {tensor.op for tensor in op.inputs}]
     run = ancestors([], ops=updates, fed=moments.values(), stop="Shape")
     read = ancestors([], ops=updates, fed=moments.values(), stop="Shape", control=False)
     allowed = {*updates, *averages, *(tensor.op for tensor in constants)}
@@ -104,10 +104,6 @@ def find_averaging(
 def _claims_separable(layer: BatchNorm) -> bool:
     # unordered ops may run in another order when they run without the rest of the step
     return layer.traits.training_uses not in ("moving", "renorm") and layer.traits.ordered
-
-
-def _writes(op: tf.Operation) -> bool:
-    return is_write(op.type) or bodies_write(op)
 
 
 def _could_tell(op: tf.Operation, handle_of: Mapping[tf.Operation, tf.Variable], averages: set[tf.Operation]) -> bool:

@@ -31,23 +31,6 @@ def caught_in(file, statement, *, target="mine.layer", whole_run=False, tried=""
     return caught.value
 
 
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """Writes a module of the user's that can be imported, and returns its file."""
-    monkeypatch.syspath_prepend(tmp_path)
-    written = []
-
-    def write(source, name="own_layer"):
-        file = tmp_path / f"{name}.py"
-        file.write_text(source)
-        written.append(name)
-        return str(file)
-
-    yield write
-    for name in written:
-        sys.modules.pop(name, None)
-
-
 def test_a_user_s_exception_has_file_line_text_and_every_line_of_its_words(own):
     file = own("def layer(x, training):\n    raise ValueError('one\\n  two\\nthree')\n")
     with pytest.raises(UserError) as caught:

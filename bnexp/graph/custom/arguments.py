@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from bnexp.config.imports import call_of_class
 from bnexp.errors import UserError
 from bnexp.graph.custom.roles import Parameter, Role, parameters_of
 
@@ -122,8 +123,7 @@ def split_keys(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[st
     """
     if not isinstance(factory, partial):
         return factory, {}
-    own, bases = parameters_of(factory.func), getattr(factory.func, "__mro__", ())
-    called = next((vars(base)[name] for base in bases for name in ("call", "__call__") if name in vars(base)), None)
+    own, called = parameters_of(factory.func), call_of_class(factory.func)
     in_call = parameters_of(called) if callable(called) else {}
     later = {key: value for key, value in factory.keywords.items() if key not in own and key in in_call}
     return partial(factory.func, **{k: v for k, v in factory.keywords.items() if k not in later}), later

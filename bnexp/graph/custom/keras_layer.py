@@ -69,7 +69,7 @@ def model_of(function: Callable[[Any], Any], shape: tuple[int | None, ...]) -> A
 def is_of_tensorflow_2(thing: Any) -> bool:
     """Tells whether a layer is written for eager TensorFlow 2, where an assignment runs wherever it stands.
 
-    Such is a tf.Module, and a class or function whose module knows TensorFlow 2 alone and whose code does not name v1.
+    Such is what does not name v1 in its code, and is a tf.Module or stands in a module that knows TensorFlow 2 alone.
 
     Args:
         thing: the user's object or function.

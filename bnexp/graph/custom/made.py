@@ -69,7 +69,7 @@ class Made:
 
     def _use(self, function: Callable[..., Any]) -> None:
         """Prepares the calls of a function of the inputs."""
-        signed = self.thing.call if is_keras_layer(self.thing) else function
+        signed = signed_call(self.thing, function)
         parameters = parameters_of(signed)
         roles = roles_of(parameters, layer=True)
         self._inputs, self._reuse = roles.get("inputs", ""), roles.get("reuse", "")
@@ -128,6 +128,16 @@ def call_of(thing: Any) -> Callable[..., Any]:
             "__call__(self, inputs, training) that returns the normalised inputs."
         )
     return method  # type: ignore[no-any-return]
+
+
+def signed_call(thing: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns what has the signature of a layer's calls: a Keras layer's `call`, since its `__call__` takes anything.
+
+    Args:
+        thing: the user's object, or their function.
+        function: what calls it.
+    """
+    return thing.call if is_keras_layer(thing) else function
 
 
 def _things(parameters: Mapping[str, inspect.Parameter], roles: Mapping[Role, str], place: Place) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-v1 = tf.compat.v1
-
 # usual names of the statistics, the likeliest first
 MEANS = ("moving_mean", "running_mean", "pop_mean", "mean", "mu")
 VARIANCES = ("moving_variance", "moving_var", "running_var", "pop_var", "var", "sigma", "std")

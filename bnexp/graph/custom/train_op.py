@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from bnexp.errors import UserError
-from bnexp.graph.ancestry import ancestors, bodies_write, is_write
+from bnexp.graph.ancestry import ancestors, writes
 from bnexp.graph.custom.roles import Parameter, parameters_of
 
 v1 = tf.compat.v1
@@ -15,7 +15,7 @@ v1 = tf.compat.v1
 # the collections that train ops usually wait for: TensorFlow's, and that of the first slim
 COLLECTIONS = (v1.GraphKeys.UPDATE_OPS, "_update_ops_")
 
-# attributes and methods in which layers keep their updates, all of which are run
+# attributes and methods in which layers keep their updates; the first that has some counts
 _KEPT = (
     "update_ops",
     "updates",
@@ -162,8 +162,4 @@ def _ops_of(kept: Any, graph: tf.Graph) -> tuple[tf.Operation, ...]:
     flat = [one for thing in things for one in (thing if isinstance(thing, list | tuple) else [thing])]
     ops = [thing if isinstance(thing, tf.Operation) else getattr(thing, "op", None) for thing in flat]
     found = [op for op in ops if isinstance(op, tf.Operation) and op.graph is graph]
-    return tuple(dict.fromkeys(op for op in found if _writes(op)))
-
-
-def _writes(op: tf.Operation) -> bool:
-    return any(is_write(one.type) or bodies_write(one) for one in ancestors([], ops=[op]))
+    return tuple(dict.fromkeys(op for op in found if any(map(writes, ancestors([], ops=[op])))))

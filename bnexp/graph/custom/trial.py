@@ -62,18 +62,17 @@ def adapt(factory: Callable[..., Any], place: Place) -> Adaptation:
     """
     errors: list[UserError] = []
     deaf: _Trial | None = None
-    for way in _listed(factory, place):
+    waiting = _listed(factory, place)
+    while waiting:
+        way = waiting.pop(0)
         try:
             found = _try(way, place)
         except UserError as error:
-            if _WANTS_DIMENSIONS not in str(error):
+            if _WANTS_DIMENSIONS in str(error) and not way.dimensions:
+                waiting.insert(0, replace(way, dimensions=True))
+            else:
                 errors.append(error)
-                continue
-            try:
-                found = _try(replace(way, dimensions=True), place)
-            except UserError as second:
-                errors.append(second)
-                continue
+            continue
         if found.heeds_flag:
             return found.adaptation
         deaf = deaf or found
@@ -97,17 +96,10 @@ def _likeliest(errors: Sequence[UserError], target: str) -> UserError:
 
 
 def _listed(factory: Callable[..., Any], place: Place) -> list[Way]:
-    found: list[Way] = []
     target = name_of(factory)
     what = f"variant._target_={target}"
     with tf.Graph().as_default(), seeded(place.seed), blaming(what, target, tried=f"name={place.name}"):
-        try:
-            for way in ways(factory, place):
-                found.append(way)
-        except Exception:
-            if not found:
-                raise
-    return found
+        return list(ways(factory, place))
 
 
 def _try(way: Way, place: Place) -> _Trial:

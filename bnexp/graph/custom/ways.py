@@ -9,7 +9,7 @@ from bnexp.errors import UserError
 from bnexp.graph.custom.arguments import Place, name_of
 from bnexp.graph.custom.flag import NO_FLAG, Flag, flags_for
 from bnexp.graph.custom.keras_layer import is_keras_layer
-from bnexp.graph.custom.made import Made, call_of, flag_attribute
+from bnexp.graph.custom.made import Made, call_of, flag_attribute, signed_call
 from bnexp.graph.custom.roles import is_function_of_inputs, parameters_of, role_of, roles_of
 from bnexp.graph.custom.way import Way
 
@@ -60,8 +60,7 @@ def ways(factory: Callable[..., Any], place: Place) -> Iterator[Way]:
 def _maker_ways(factory: Callable[..., Any], place: Place, required_only: bool) -> Iterator[Way]:
     roles = roles_of(parameters_of(factory), layer=False)
     thing = Made(Way(factory, "maker", NO_FLAG, required_only=required_only), place).thing
-    function = call_of(thing)
-    called = parameters_of(getattr(thing, "call", function) if is_keras_layer(thing) else function)
+    called = parameters_of(signed_call(thing, call_of(thing)))
     call_roles = roles_of(called, layer=True)
     if is_keras_layer(thing):
         flags = flags_for(called[call_roles["flag"]]) if "flag" in call_roles else [_KERAS_FLAG]
